@@ -1,0 +1,93 @@
+"""Compose: the only stage that makes a `Picture` of what was drawn.
+
+Comes in: `Styled`. Goes out: `Picture` with the room the user chose, mirrored if asked. Runs on the main thread.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from realtime.errors import UsageError
+from realtime.settings import Background
+from realtime.types import Frame, GrayImage, Mask, Picture, RgbImage, Size, Styled, read_only
+
+BLUR_SHARE = 1 / 45  # blur radius (sigma) of the room over the picture's width
+
+
+class Compose:
+    """Puts the drawn person before the chosen background. `background` and `mirror` may change between two frames."""
+
+    def __init__(self, background: Background, mirror: bool) -> None:
+        self.background = background
+        self.mirror = mirror
+        self._image: tuple[Background, Size, RgbImage] | None = None
+
+    def reset(self) -> None:
+        """Nothing is remembered between frames but the background image."""
+
+    def __call__(self, styled: Styled) -> Picture:
+        """The finished picture; raises `UsageError` for a background image that cannot be read."""
+        frame, rgb, alpha = styled.scene.frame, styled.rgb, None
+        if self.background.kind != "style":
+            person = _full_size(styled.scene.person, frame.size)
+            if self.background.kind == "transparent":
+                alpha = (person * 255 + 0.5).astype(np.uint8)
+            else:
+                rgb = cv2.blendLinear(rgb, self._room(rgb, frame.size), person, 1 - person)
+        return _picture(rgb, alpha, frame, self.mirror)
+
+    def _room(self, drawn: RgbImage, size: Size) -> RgbImage:
+        """What stands behind the person, (h, w, 3) u8."""
+        if self.background.kind == "blur":
+            small = cv2.resize(drawn, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+            small = cv2.GaussianBlur(small, (0, 0), max(1.0, 0.25 * BLUR_SHARE * size.width))
+            return cv2.resize(small, (size.width, size.height))
+        if self.background.kind == "color":
+            return np.full_like(drawn, self.background.color)
+        if self._image is None or self._image[:2] != (self.background, size):
+            self._image = (self.background, size, _cover(read_background(self.background), size))
+        return self._image[2]
+
+
+class PassThrough:
+    """The camera's own picture, for the style `none` only, which the user chose by name."""
+
+    def __init__(self, mirror: bool) -> None:
+        self.mirror = mirror
+
+    def __call__(self, frame: Frame) -> Picture:
+        """The raw frame as a picture."""
+        return _picture(frame.rgb, None, frame, self.mirror)
+
+
+def read_background(background: Background) -> RgbImage:
+    """The user's background image, (h, w, 3) RGB u8; raises `UsageError` when it is no picture."""
+    bgr = cv2.imread(str(background.image), cv2.IMREAD_COLOR)
+    if bgr is None:
+        raise UsageError(f"--background image: {background.image} is not a picture that can be read; use PNG or JPEG.")
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+
+
+def _cover(rgb: RgbImage, size: Size) -> RgbImage:
+    """The picture enlarged or shrunk to fill `size`, what sticks out cut off."""
+    h, w = rgb.shape[:2]
+    scale = max(size.width / w, size.height / h)
+    wide, high = max(size.width, round(w * scale)), max(size.height, round(h * scale))
+    large = cv2.resize(rgb, (wide, high), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    left, top = (wide - size.width) // 2, (high - size.height) // 2
+    return np.ascontiguousarray(large[top : top + size.height, left : left + size.width])
+
+
+def _full_size(person: Mask, size: Size) -> Mask:
+    """The mask at the frame's size with a firm yet soft edge."""
+    large = cv2.resize(person, (size.width, size.height), interpolation=cv2.INTER_CUBIC)
+    t = np.clip((large - 0.35) / 0.4, 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def _picture(rgb: RgbImage, alpha: GrayImage | None, frame: Frame, mirror: bool) -> Picture:
+    if mirror:
+        rgb = cv2.flip(rgb, 1)
+        alpha = None if alpha is None else cv2.flip(alpha, 1)
+    return Picture(read_only(rgb), frame.t, frame.grabbed_s, frame.index, None if alpha is None else read_only(alpha))

@@ -1,0 +1,50 @@
+"""The aligned face crop: where the face generator looks, upright and always at the same scale.
+
+Comes in: landmarks in pixels. Goes out: the affine map between the frame and the square crop. Used by `stylize` at
+run time and by `training` to cut its examples, so that both see the same crop.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+CROP_PX = 256  # side of the square the face generator works on
+CROP_TO_FACE = 1.6  # crop side over face height: the face fills 5/8 of the crop, hairline and chin lie inside
+
+# MediaPipe face mesh indices (canonical face model)
+FOREHEAD_TOP, CHIN, RIGHT_TEMPLE, LEFT_TEMPLE = 10, 152, 234, 454
+RIGHT_EYE_OUTER, LEFT_EYE_OUTER = 33, 263  # the person's own right and left
+WIDTH_TO_HEIGHT = 1.25  # a frontal face's height over its width: stands in for the height of a bowed head
+
+
+def crop_matrix(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The (2, 3) affine map from frame pixels to crop pixels.
+
+    `landmarks`: (478, 2 or 3) in frame pixels. The crop is centred between forehead and chin, its upward axis is
+    the face's own (chin to forehead), its side is `CROP_TO_FACE` face heights.
+    """
+    points = landmarks[:, :2].astype(np.float32)
+    top, chin = points[FOREHEAD_TOP], points[CHIN]
+    height = float(np.linalg.norm(chin - top))
+    width = float(np.linalg.norm(points[RIGHT_TEMPLE] - points[LEFT_TEMPLE]))
+    side = CROP_TO_FACE * max(height, WIDTH_TO_HEIGHT * width, 1.0)
+    down = (chin - top) / max(height, 1e-6)  # unit vector
+    scale = CROP_PX / side
+    # rotation that takes `down` to (0, 1)
+    rotation = np.array([[down[1], -down[0]], [down[0], down[1]]], np.float32) * scale
+    centre = (top + chin) / 2
+    shift = np.array([CROP_PX / 2, CROP_PX / 2], np.float32) - rotation @ centre
+    return np.concatenate([rotation, shift[:, None]], 1).astype(np.float32)
+
+
+def invert(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The (2, 3) affine map from crop pixels back to frame pixels."""
+    return cv2.invertAffineTransform(matrix).astype(np.float32)
+
+
+def cut(rgb: NDArray[np.uint8], matrix: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The (CROP_PX, CROP_PX, channels) crop; outside of the frame its edge is repeated."""
+    flags = cv2.INTER_AREA if abs(matrix[0, 0]) + abs(matrix[0, 1]) < 0.5 else cv2.INTER_LINEAR
+    return cv2.warpAffine(rgb, matrix, (CROP_PX, CROP_PX), flags=flags, borderMode=cv2.BORDER_REPLICATE)

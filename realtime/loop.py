@@ -1,0 +1,102 @@
+"""The loop: frames come from the source, pictures go to the sinks, in order, until one side ends or the user stops.
+
+Runs on the main thread. Stopping is asked for by a flag between two frames, or, while a source blocks, by an
+interrupt, so that no picture is ever cut in half.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Protocol
+
+from realtime.stats import Stats
+from realtime.types import Frame, Picture
+
+
+class Frames(Protocol):
+    """What the loop needs of a source."""
+
+    def read(self) -> Frame | None:
+        """The next frame, None at the end."""
+
+
+class Pictures(Protocol):
+    """What the loop needs of the sinks."""
+
+    def send(self, picture: Picture) -> None:
+        """Takes one picture."""
+
+
+class Stop:
+    """Whether the run is to end: by the user (Ctrl-C, q) or by a limit on frames or seconds of the source's time."""
+
+    def __init__(self, frames: int | None = None, seconds: float | None = None) -> None:
+        self._frames = frames
+        self._seconds = seconds
+        self._first_s: float | None = None
+        self._taken = 0
+        self._interruptible = False
+        self.asked = False
+
+    def ask(self) -> None:
+        """End after the picture that is being made."""
+        self.asked = True
+
+    def before(self, frame: Frame) -> bool:
+        """Whether the run ends before this frame."""
+        if self._first_s is None:
+            self._first_s = frame.t
+        if self.asked or (self._seconds is not None and frame.t - self._first_s >= self._seconds):
+            return True
+        self._taken += 1
+        return False
+
+    @property
+    def reached(self) -> bool:
+        """Whether no further frame is wanted."""
+        return self.asked or (self._frames is not None and self._taken >= self._frames)
+
+    @contextmanager
+    def on_signals(self) -> Iterator[None]:
+        """Ctrl-C and termination ask for the end; only a blocked `read` is interrupted."""
+
+        def on_signal(number: int, _: FrameType | None) -> None:
+            self.asked = True
+            if self._interruptible:
+                raise KeyboardInterrupt
+
+        before = {n: signal.signal(n, on_signal) for n in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def next_frame(self, source: Frames) -> Frame | None:
+        """The source's next frame; None at its end or when the user stopped."""
+        try:
+            self._interruptible = True
+            if self.asked:
+                return None
+            return source.read()
+        except KeyboardInterrupt:
+            return None
+        finally:
+            self._interruptible = False
+
+
+def run_loop(
+    source: Frames, draw: Callable[[Frame], Picture], send: Callable[[Picture], None], stats: Stats, stop: Stop
+) -> None:
+    """Draws every frame the source gives until it ends or `stop` says so."""
+    while not stop.reached:
+        frame = stop.next_frame(source)
+        if frame is None or stop.before(frame):
+            break
+        stats.took(frame.index)
+        picture = draw(frame)
+        send(picture)
+        stats.delivered(picture.grabbed_s)

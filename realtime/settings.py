@@ -1,0 +1,232 @@
+"""Command-line words become one frozen `Settings`; every wrong word is found here, before anything is opened."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import NoReturn
+
+from realtime.errors import UsageError
+from realtime.types import Size
+
+ENGINES = ("auto", "tensorrt", "tensorrt-rtx", "openvino", "onnxruntime", "torch")
+CLIP_SUFFIXES = (".mp4", ".mkv", ".webm", ".gif")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
+STREAM_SCHEMES = ("rtmp://", "srt://", "rtsp://", "http://", "https://")
+
+
+class Pace(Enum):
+    """LIVE: newest frame wins. ALL: every frame, in order, as fast as it goes."""
+
+    LIVE = "live"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """What becomes of the room: `kind` is style, blur, color, image or transparent.
+
+    color: (red, green, blue) 0..255 for `color`. image: path for `image`.
+    """
+
+    kind: str = "style"
+    color: tuple[int, int, int] | None = None
+    image: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How the picture is drawn: swapped whole between two frames while the filter runs.
+
+    strength: 0 barely to 1 fully; 0 is still drawn.
+    """
+
+    style: str = "webtoon"
+    strength: float = 1.0
+    background: Background = Background()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything the user asked for. None means: decide when the source is known."""
+
+    source: str | None = None
+    sinks: tuple[str, ...] = ()
+    look: Look = Look()
+    size: Size | None = None
+    fps: float | None = None
+    mirror: bool | None = None
+    engine: str = "auto"
+    pace: Pace | None = None
+    frames: int | None = None
+    seconds: float | None = None
+    stats: Path | None = None
+    list_what: str | None = None
+    as_json: bool = False
+    doctor: bool = False
+    verbose: bool = False
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message[:1].upper()}{message[1:]}. See python run.py --help.")
+
+
+def settings_from_arguments(arguments: Sequence[str]) -> Settings:
+    """The settings for these command-line words; raises `UsageError` for the first one that cannot be honoured."""
+    given = _parser().parse_args(list(arguments))
+    settings = Settings(
+        source=given.source,
+        sinks=tuple(_sink(s) for s in given.sink),
+        look=Look(given.style, given.strength, given.background),
+        size=given.size,
+        fps=given.fps,
+        mirror=given.mirror,
+        engine=given.engine,
+        pace=given.pace,
+        frames=given.frames,
+        seconds=given.seconds,
+        stats=given.stats,
+        list_what=given.list,
+        as_json=given.json,
+        doctor=given.doctor,
+        verbose=given.verbose,
+    )
+    if settings.as_json and settings.list_what is None:
+        raise UsageError("--json goes with --list: python run.py --list cameras --json.")
+    if settings.stats is not None and not settings.stats.absolute().parent.is_dir():
+        raise UsageError(f"The folder for --stats {settings.stats} does not exist; create it or name another.")
+    return settings
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="run.py",
+        description="Turns a webcam picture, or a clip, into a drawn one.",
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="Examples:\n  python run.py                                  camera to virtual camera and preview\n"
+        "  python run.py --source clip.mp4 --sink out.mp4   a clip, drawn\n"
+        "  python run.py --source photo.jpg --sink out.png  a picture, drawn\n"
+        "  python run.py --doctor                           what works on this machine, and what to do",
+    )
+    add = parser.add_argument
+    add(
+        "--source",
+        metavar="URI",
+        type=_words,
+        help="camera (0, /dev/video2, part of its name), clip, picture, stream URL, demo, test:1280x720@30; "
+        "default: the first camera, else demo",
+    )
+    add(
+        "--sink",
+        metavar="URI",
+        action="append",
+        default=[],
+        help="virtualcam, virtualcam:DEVICE, preview, out.mp4, out.png, frames/%%05d.png, null; may be given more "
+        "than once; default: virtual camera and preview",
+    )
+    add("--style", metavar="NAME|FOLDER", default="webtoon", type=_words, help="a style's name or its folder")
+    add("--strength", metavar="0..1", default=1.0, type=_share, help="0 barely to 1 fully drawn")
+    add(
+        "--background",
+        metavar="MODE",
+        default=Background(),
+        type=_background,
+        help="style, blur, color:#rrggbb, image:PATH, transparent",
+    )
+    add("--size", metavar="WxH", type=_size, help="output size, even numbers; default: 1280x720 for a camera")
+    add("--fps", metavar="N", type=_positive, help="frames a second asked of a camera")
+    add("--mirror", action=argparse.BooleanOptionalAction, default=None, help="mirror what every sink gets")
+    add("--engine", metavar="NAME", default="auto", choices=ENGINES, help=", ".join(ENGINES))
+    add("--pace", metavar="live|all", type=_pace, help="live: newest frame wins; all: every frame")
+    add("--frames", metavar="N", type=_count, help="stop after N frames")
+    add("--seconds", metavar="S", type=_positive, help="stop after S seconds")
+    add("--stats", metavar="FILE", type=Path, help="write a JSON file with counts and times at the end")
+    add("--list", metavar="WHAT", choices=("cameras", "styles", "engines"), help="list cameras, styles or engines")
+    add("--json", action="store_true", help="with --list: print JSON")
+    add("--doctor", action="store_true", help="say what works on this machine, and the remedy for what does not")
+    add("--verbose", action="store_true", help="show the technical detail of an error")
+    return parser
+
+
+def _words(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("a value is missing")
+    return text
+
+
+def _sink(text: str) -> str:
+    """Refuses what no sink can be made of, so that a typing mistake is found before the camera is opened."""
+    known = text in ("preview", "null", "virtualcam") or text.startswith("virtualcam:")
+    if text.startswith(("rtmp://", "srt://", "rtsp://")):
+        raise UsageError(f"Streaming to {text} is not available yet; record to a file or use virtualcam with OBS.")
+    if known or Path(text).suffix.lower() in CLIP_SUFFIXES + PICTURE_SUFFIXES:
+        return text
+    wanted = ", ".join(CLIP_SUFFIXES + PICTURE_SUFFIXES)
+    raise UsageError(f"--sink {text} is unknown: expected virtualcam, preview, null, or a file ending in {wanted}.")
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number") from None
+
+
+def _share(text: str) -> float:
+    value = _number(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def _positive(text: str) -> float:
+    value = _number(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above 0")
+    return int(text)
+
+
+def _size(text: str) -> Size:
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"'{text}' is not WIDTHxHEIGHT, for example 1280x720")
+    size = Size(int(match[1]), int(match[2]))
+    if size != size.even or min(size.width, size.height) < 16 or max(size.width, size.height) > 7680:
+        raise argparse.ArgumentTypeError(f"{text} must have even sides between 16 and 7680")
+    return size
+
+
+def _pace(text: str) -> Pace:
+    try:
+        return Pace(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is neither live nor all") from None
+
+
+def _background(text: str) -> Background:
+    kind, _, value = text.partition(":")
+    if text in ("style", "blur", "transparent"):
+        return Background(text)
+    if kind == "color":
+        match = re.fullmatch(r"#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})", value)
+        if match is None:
+            raise argparse.ArgumentTypeError(f"'{value}' is not a colour such as #20a060")
+        red, green, blue = (int(match[i], 16) for i in (1, 2, 3))
+        return Background("color", color=(red, green, blue))
+    if kind == "image":
+        if not Path(value).is_file():
+            raise argparse.ArgumentTypeError(f"there is no picture at '{value}'")
+        return Background("image", image=Path(value))
+    raise argparse.ArgumentTypeError(f"'{text}' is not style, blur, color:#rrggbb, image:PATH or transparent")

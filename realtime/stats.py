@@ -1,0 +1,167 @@
+"""What a run did: counts, times, memory, as the stats file of the command line's contract and a line for people."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from realtime.errors import SinkError
+from realtime.types import Size
+
+VERSION = "0.1.0"
+STAGES = ("perceive", "steady", "stylize", "ink", "compose", "deliver")
+WARM_UP = 30  # frames that percentiles leave out: engines and caches are still warming up
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+class Stats:
+    """Collects while a run goes on. Times are kept in milliseconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._started_s: float | None = None
+        self._stage_ms: dict[str, list[float]] = {stage: [] for stage in STAGES}
+        self._latency_ms: list[float] = []
+        self._delivered_s: deque[float] = deque(maxlen=61)
+        self._first_index: int | None = None
+        self.frames_in = 0
+        self.frames_out = 0
+        self.faces_frames = 0
+
+    def timed(self, stage: str, call: Callable[[A], B]) -> Callable[[A], B]:
+        """The same callable, its time counted under `stage`."""
+        times = self._stage_ms[stage]
+
+        def measured(value: A) -> B:
+            start = self._clock()
+            try:
+                return call(value)
+            finally:
+                times.append((self._clock() - start) * 1000)
+
+        return measured
+
+    def took(self, index: int) -> None:
+        """A frame of this number came from the source; a gap in the numbers is a drop.
+
+        What a live source gave before the first frame was taken (engines were loading) does not count.
+        """
+        if self._first_index is None:
+            self._first_index, self._started_s = index, self._clock()
+        self.frames_in = index - self._first_index + 1
+
+    def saw(self, faces: int) -> None:
+        """A frame with this many faces was perceived."""
+        self.faces_frames += faces > 0
+
+    def delivered(self, grabbed_s: float) -> None:
+        """A picture whose frame was grabbed at `grabbed_s` reached the sinks."""
+        now = self._clock()
+        self.frames_out += 1
+        self._latency_ms.append((now - grabbed_s) * 1000)
+        self._delivered_s.append(now)
+
+    @property
+    def dropped(self) -> int:
+        """Frames the source produced that nothing was made of."""
+        return self.frames_in - self.frames_out
+
+    def recent_fps(self) -> float:
+        """Pictures a second over the last two seconds or so; 0 while unknown."""
+        if len(self._delivered_s) < 2:
+            return 0.0
+        span = self._delivered_s[-1] - self._delivered_s[0]
+        return (len(self._delivered_s) - 1) / span if span > 0 else 0.0
+
+    def recent_latency_ms(self) -> float:
+        """Median of the last 30 pictures; 0 while unknown."""
+        return float(np.median(self._latency_ms[-30:])) if self._latency_ms else 0.0
+
+    def summary(
+        self, *, style: str, engine: str, precision: str, size: Size, source: str, held_frames: int
+    ) -> dict[str, Any]:
+        """The contents of the stats file."""
+        seconds = 0.0 if self._started_s is None else self._clock() - self._started_s
+        return {
+            "style": style,
+            "engine": engine,
+            "precision": precision,
+            "size": [size.width, size.height],
+            "source": source,
+            "frames_in": self.frames_in,
+            "frames_out": self.frames_out,
+            "dropped": self.dropped,
+            "seconds": round(seconds, 3),
+            "fps": round(self.frames_out / seconds, 2) if seconds > 0 else 0.0,
+            "latency_ms": _percentiles(self._latency_ms, ("p50", "p95", "p99", "max")),
+            "stage_ms": {stage: _percentiles(times, ("p50", "p95")) for stage, times in self._stage_ms.items()},
+            "faces_frames": self.faces_frames,
+            "held_frames": held_frames,
+            "peak_rss_mib": round(_peak_rss_mib()),
+            "host": {"cpu": _cpu_name(), "cores": _cores(), "gpu": None},
+            "version": VERSION,
+        }
+
+
+def write_stats(path: Path, summary: dict[str, Any]) -> None:
+    """Writes the stats file; raises `SinkError` when that is impossible."""
+    try:
+        path.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise SinkError(f"The stats file {path} cannot be written ({error.strerror}); name another --stats.") from error
+
+
+def stats_line(summary: dict[str, Any]) -> str:
+    """One line for people."""
+    latency = summary["latency_ms"]
+    timing = f", {latency['p50']:.0f} ms a picture" if latency else ""
+    return (
+        f"{summary['frames_out']} pictures of {summary['frames_in']} frames ({summary['dropped']} dropped) in "
+        f"{summary['seconds']:.1f} s: {summary['fps']:.1f} a second{timing}, "
+        f"{summary['engine']} {summary['precision']}, {summary['peak_rss_mib']} MiB"
+    )
+
+
+def _percentiles(times_ms: list[float], names: tuple[str, ...]) -> dict[str, float]:
+    """Percentiles of all but the warm-up frames (of all, where there are fewer); empty without any."""
+    counted = times_ms[WARM_UP:] if len(times_ms) > WARM_UP else times_ms
+    if not counted:
+        return {}
+    share = {"p50": 50, "p95": 95, "p99": 99, "max": 100}
+    return {name: round(float(np.percentile(counted, share[name])), 2) for name in names}
+
+
+def _peak_rss_mib() -> float:
+    if sys.platform == "win32":
+        import psutil
+
+        return float(psutil.Process().memory_info().peak_wset) / 2**20
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _cpu_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

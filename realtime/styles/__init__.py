@@ -1,0 +1,138 @@
+"""Style packs: a folder with a `style.toml` is a style.
+
+Comes in: a style's name or folder. Goes out: a frozen `Style`. Shipped styles lie beside this file, the user's own in
+the user's style folder; a user's style of the same name wins. A damaged pack is named in one error and never keeps
+another style from loading.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from realtime.errors import ModelFileError, UsageError
+from realtime.layers import Finish
+
+PASS_THROUGH = "none"  # the camera's own picture: only ever by this name
+SHIPPED = Path(__file__).parent
+SHIPPED_MODELS = SHIPPED.parent.parent / "engines" / "models"
+
+
+@dataclass(frozen=True, slots=True)
+class TouchUp:
+    """How the live eyes, brows and mouth are drawn: `weight` of the strokes, `eye_scale` 0 as they are, 1 enlarged."""
+
+    weight: float = 1.0
+    eye_scale: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """One style: its networks and its numbers.
+
+    background, face: ONNX files that give layers; `face` is `background` for a pack without a face network.
+    """
+
+    name: str
+    title: str
+    licence: str
+    background: Path
+    face: Path
+    finish: Finish
+    touch_up: TouchUp
+
+
+def user_style_folder() -> Path:
+    """Where a user drops style packs."""
+    return Path(platformdirs.user_data_dir("livetoon", appauthor=False)) / "styles"
+
+
+def load_style(name_or_folder: str) -> Style:
+    """The style of this name or in this folder.
+
+    Raises `UsageError` for an unknown name (near names are suggested), `ModelFileError` for a damaged pack.
+    """
+    as_path = Path(name_or_folder)
+    if (as_path / "style.toml").is_file():
+        return _read(as_path)
+    folders = _folders()
+    if name_or_folder in folders:
+        return _read(folders[name_or_folder])
+    names = [*sorted(folders), PASS_THROUGH]
+    near = difflib.get_close_matches(name_or_folder, names, n=2, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(names)}."
+    raise UsageError(f"There is no style '{name_or_folder}': {hint}")
+
+
+def list_styles(say: Callable[[str], None]) -> list[Style]:
+    """All styles that load, shipped and the user's; each damaged pack is said in one line."""
+    styles = []
+    for _, folder in sorted(_folders().items()):
+        try:
+            styles.append(_read(folder))
+        except ModelFileError as error:
+            say(str(error))
+    return styles
+
+
+def _folders() -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for root in (SHIPPED, user_style_folder()):
+        for definition in root.glob("*/style.toml"):
+            found[definition.parent.name] = definition.parent
+    return found
+
+
+def _read(folder: Path) -> Style:
+    definition = folder / "style.toml"
+    try:
+        data = tomllib.loads(definition.read_text(encoding="utf-8"))
+        allowed = {"title", "licence", "kind", "background", "face", "finish", "touch_up"}
+        if unknown := sorted(set(data) - allowed):
+            raise ValueError(f"unknown key '{unknown[0]}', expected one of {', '.join(sorted(allowed))}")
+        if data.get("kind", "layers") != "layers":
+            raise ValueError(f"kind '{data['kind']}' is not 'layers'")
+        background = _model(folder, str(data.get("background", "background.onnx")))
+        face = data.get("face", "face.onnx" if (folder / "face.onnx").is_file() else None)
+        return Style(
+            name=folder.name,
+            title=str(data.get("title", folder.name)),
+            licence=str(data.get("licence", "not stated")),
+            background=background,
+            face=background if face is None else _model(folder, str(face)),
+            finish=_numbers(Finish, data.get("finish", {})),
+            touch_up=_numbers(TouchUp, data.get("touch_up", {})),
+        )
+    except (OSError, ValueError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
+        raise ModelFileError(
+            f"The style pack '{folder.name}' is damaged ({error}); mend or remove {definition}."
+        ) from error
+
+
+def _model(folder: Path, name: str) -> Path:
+    own, shared = folder / name, SHIPPED_MODELS / f"{name}.onnx"
+    for path in (own, shared):
+        if path.is_file():
+            return path
+    raise ValueError(f"its generator '{name}' is neither in the pack nor among the shipped ones")
+
+
+def _numbers(kind: type[Any], table: object) -> Any:
+    """The dataclass `kind` with the numbers of a TOML table; unknown names and wrong types are refused."""
+    if not isinstance(table, dict):
+        raise ValueError(f"[{kind.__name__.lower()}] is not a table")
+    known = {field.name: field.default for field in fields(kind)}
+    for name, value in table.items():
+        if name not in known:
+            raise ValueError(f"unknown setting '{name}', expected one of {', '.join(known)}")
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError(f"'{name}' is not a number")
+        if isinstance(known[name], int) and not isinstance(value, int):
+            raise ValueError(f"'{name}' is not a whole number")
+    return kind(**table)

@@ -1,0 +1,182 @@
+"""Stylize: the generators draw the frame.
+
+Comes in: a `Scene`. Goes out: `Styled`, the frame and every face drawn, at the frame's size. Runs on the main thread.
+
+The whole frame goes through the background generator at about 640x360. Each face goes through the face generator as
+an upright crop of fixed scale and is put back with a soft edge, so that both look drawn by one hand: they share
+exposure, tone steps and ink.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.crop import CROP_PX, crop_matrix, cut, invert
+from realtime.exposure import Exposure, apply_exposure, measure_exposure
+from realtime.layer_memory import LayerMemory
+from realtime.layers import Finish, Layers, draw_layers
+from realtime.types import Face, GrayImage, Mask, RgbImage, Scene, Size, Styled, read_only
+
+GENERATOR_PIXELS = 640 * 368  # the scale the background generator was trained at
+EXPOSURE_TAU_S = 0.6  # slower than a webcam's own automatic exposure: the two must not swing together
+FACE_FADE_S = 0.25
+FACE_FORGET_S = 0.5
+FACE_MIN_PX = 40  # forehead to chin: below, the background generator draws it as well
+FACE_MAX_GROWTH = 6.0  # face crop enlarged more than this (a face larger than the frame) gains nothing
+
+
+class Generator(Protocol):
+    """What `stylize` needs of an engine."""
+
+    @property
+    def size(self) -> Size:
+        """The fixed size it works at."""
+
+    def run(self, rgb: RgbImage) -> NDArray[np.uint8]:
+        """(h, w, 3) RGB u8 to (h, w, 4) u8: flat RGB and ink."""
+
+
+@dataclass(slots=True)
+class _FaceState:
+    """What is remembered of one face: where it was, its layers, how far it has faded in."""
+
+    centre: NDArray[np.float32]
+    memory: LayerMemory
+    presence: float
+    seen_s: float
+
+
+def generator_size(frame: Size) -> Size:
+    """The background generator's size for a frame: the same shape, `GENERATOR_PIXELS` large, multiples of 16."""
+    scale = (GENERATOR_PIXELS / (frame.width * frame.height)) ** 0.5
+
+    def side(pixels: int) -> int:
+        return int(np.clip(round(pixels * scale / 16), 2, 120)) * 16
+
+    return Size(side(frame.width), side(frame.height))
+
+
+class Stylize:
+    """Draws frame and faces with the two generators of a style. `finish` may be replaced between two frames."""
+
+    def __init__(self, background: Generator, face: Generator, finish: Finish) -> None:
+        self.finish = finish
+        self._background = background
+        self._face = face
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything that was seen."""
+        self._memory = LayerMemory()
+        self._exposure: Exposure | None = None
+        self._faces: list[_FaceState] = []
+        self._last_s: float | None = None
+
+    def __call__(self, scene: Scene) -> Styled:
+        """The drawn frame."""
+        frame = scene.frame
+        dt = 0.0 if self._last_s is None else frame.t - self._last_s
+        first = self._last_s is None
+        self._last_s = frame.t
+
+        size = self._background.size
+        small = cv2.resize(frame.rgb, (size.width, size.height), interpolation=cv2.INTER_AREA)
+        exposure = self._follow(measure_exposure(small), dt)
+        layers = self._memory(_layers(self._background, apply_exposure(small, exposure)), dt)
+        rgb, lines = draw_layers(layers, frame.size, self.finish)
+
+        self._faces = [f for f in self._faces if frame.t - f.seen_s <= FACE_FORGET_S]
+        for face in scene.faces:
+            if _face_height(face) >= FACE_MIN_PX:
+                self._draw_face(scene, face, exposure, rgb, lines, first, dt)
+        return Styled(scene, read_only(rgb), read_only(lines))
+
+    def _follow(self, measured: Exposure, dt: float) -> Exposure:
+        share = 1.0 if self._exposure is None else float(1 - np.exp(-max(dt, 0.0) / EXPOSURE_TAU_S))
+        self._exposure = measured if self._exposure is None else self._exposure.towards(measured, share)
+        return self._exposure
+
+    def _draw_face(
+        self, scene: Scene, face: Face, exposure: Exposure, rgb: RgbImage, lines: GrayImage, first: bool, dt: float
+    ) -> None:
+        """Draws one face into `rgb` and `lines`."""
+        frame = scene.frame
+        to_crop = crop_matrix(face.landmarks)
+        state = self._state(face, frame.t, 1.0 if first else 0.0)
+        state.presence = min(1.0, state.presence + max(dt, 0.0) / FACE_FADE_S)
+        crop = apply_exposure(cut(frame.rgb, to_crop), exposure)
+        layers = state.memory(_layers(self._face, crop), dt)
+
+        growth = 1 / float(np.hypot(to_crop[0, 0], to_crop[0, 1]))  # frame pixels a crop pixel
+        side = max(16, round(CROP_PX * min(growth, FACE_MAX_GROWTH)))
+        drawn, ink = draw_layers(layers, Size(side, side), self.finish)
+
+        to_frame = invert(to_crop)
+        to_frame[:, :2] *= CROP_PX / side
+        corners = np.array([[0, 0, 1], [side, 0, 1], [0, side, 1], [side, side, 1]], np.float32) @ to_frame.T
+        left, top = np.maximum(np.floor(corners.min(axis=0)), 0).astype(int)
+        right, bottom = np.minimum(np.ceil(corners.max(axis=0)), (frame.size.width, frame.size.height)).astype(int)
+        if right <= left or bottom <= top:
+            return
+        to_frame[:, 2] -= (left, top)
+        box = (int(right - left), int(bottom - top))
+        drawn = cv2.warpAffine(drawn, to_frame, box, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        ink = cv2.warpAffine(ink, to_frame, box, flags=cv2.INTER_LINEAR)
+        edge = np.array([[side / _EDGE_PX, 0, 0], [0, side / _EDGE_PX, 0], [0, 0, 1]], np.float32)
+        edge_to_frame = np.concatenate([to_frame, [[0, 0, 1]]]).astype(np.float32) @ edge
+        share = cv2.warpAffine(_soft_edge(), edge_to_frame[:2], box, flags=cv2.INTER_LINEAR) * np.float32(
+            state.presence
+        )
+        place = np.s_[top:bottom, left:right]
+        rgb[place] = cv2.blendLinear(drawn, np.ascontiguousarray(rgb[place]), share, 1 - share)
+        lines[place] = cv2.blendLinear(ink, np.ascontiguousarray(lines[place]), share, 1 - share)
+
+    def _state(self, face: Face, now_s: float, presence: float) -> _FaceState:
+        """The state of the nearest face seen lately, or a new one."""
+        centre = face.landmarks[:, :2].mean(axis=0)
+        reach = _face_height(face)
+        free = [f for f in self._faces if f.seen_s < now_s]  # not yet taken in this frame
+        near = min(free, key=lambda f: float(np.linalg.norm(f.centre - centre)), default=None)
+        if near is None or float(np.linalg.norm(near.centre - centre)) > reach:
+            near = _FaceState(centre, LayerMemory(), presence, now_s)
+            self._faces.append(near)
+        near.centre, near.seen_s = centre, now_s
+        return near
+
+
+def with_strength(finish: Finish, strength: float) -> Finish:
+    """The finish at a strength of 0..1: at 0 the colour is still flat and drawn, steps and ink are faint."""
+    return replace(
+        finish,
+        tone_share=finish.tone_share * strength,
+        ink_weight=finish.ink_weight * (0.3 + 0.7 * strength),
+        chroma=1 + (finish.chroma - 1) * strength,
+    )
+
+
+def _layers(generator: Generator, rgb: RgbImage) -> Layers:
+    out = generator.run(rgb)
+    return Layers(np.ascontiguousarray(out[..., :3]), np.ascontiguousarray(out[..., 3]))
+
+
+def _face_height(face: Face) -> float:
+    """Height of the landmarks' bounding box in pixels."""
+    return float(np.ptp(face.landmarks[:, 1]))
+
+
+_EDGE_PX = 64
+
+
+@lru_cache(maxsize=1)
+def _soft_edge() -> Mask:
+    """How much of the face crop is put back: 1 inside, 0 at the crop's edge, as (64, 64) f32 of a superellipse."""
+    axis = (np.arange(_EDGE_PX, dtype=np.float32) + 0.5) / (_EDGE_PX / 2) - 1
+    radius = (np.abs(axis[None, :]) ** 3 + np.abs(axis[:, None]) ** 3) ** (1 / 3)
+    t = np.clip((0.94 - radius) / (0.94 - 0.68), 0, 1)
+    return (t * t * (3 - 2 * t)).astype(np.float32)

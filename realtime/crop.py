@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 CROP_PX = 256  # side of the square the face generator works on
+SHRINK_BELOW = 0.8  # crop pixels a frame pixel: below, plain interpolation would skip pixels
 CROP_TO_FACE = 1.6  # crop side over face height: the face fills 5/8 of the crop, hairline and chin lie inside
 
 # MediaPipe face mesh indices (canonical face model)
@@ -45,6 +46,22 @@ def invert(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def cut(rgb: NDArray[np.uint8], matrix: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The (CROP_PX, CROP_PX, channels) crop; outside of the frame its edge is repeated."""
-    flags = cv2.INTER_AREA if abs(matrix[0, 0]) + abs(matrix[0, 1]) < 0.5 else cv2.INTER_LINEAR
-    return cv2.warpAffine(rgb, matrix, (CROP_PX, CROP_PX), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    """The (CROP_PX, CROP_PX, channels) crop; outside of the frame its edge is repeated.
+
+    A face larger than the crop is averaged down first, so that nothing finer than a crop pixel turns into noise.
+    """
+    scale = float(np.hypot(matrix[0, 0], matrix[0, 1]))
+    if scale < SHRINK_BELOW:
+        corners = np.array([[0, 0, 1], [CROP_PX, 0, 1], [0, CROP_PX, 1], [CROP_PX, CROP_PX, 1]], np.float32)
+        there = corners @ invert(matrix).T
+        h, w = rgb.shape[:2]
+        left, top = (int(np.clip(v, 0, limit - 1)) for v, limit in zip(there.min(axis=0), (w, h), strict=True))
+        right, bottom = (int(np.clip(v + 2, 1, limit)) for v, limit in zip(there.max(axis=0), (w, h), strict=True))
+        part = rgb[top : max(bottom, top + 1), left : max(right, left + 1)]
+        small = (max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale)))
+        back = np.array([part.shape[1] / small[0], part.shape[0] / small[1]], np.float32)  # part pixels a small one
+        rgb = cv2.resize(part, small, interpolation=cv2.INTER_AREA)
+        # pixel centres: part = (small + 0.5) * back - 0.5, frame = part + (left, top)
+        shift = matrix[:, :2] @ (0.5 * back - 0.5 + np.array([left, top], np.float32)) + matrix[:, 2]
+        matrix = np.concatenate([matrix[:, :2] * back, shift[:, None]], 1)
+    return cv2.warpAffine(rgb, matrix, (CROP_PX, CROP_PX), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

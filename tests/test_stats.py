@@ -1,0 +1,91 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from realtime.errors import SinkError
+from realtime.stats import WARM_UP, Stats, stats_line, write_stats
+from realtime.types import Size
+
+
+class ManualClock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def run_at(fps: float, frames: int, work_s: float) -> Stats:
+    clock = ManualClock()
+    stats = Stats(clock)
+
+    def work(_: int) -> int:
+        clock.now += work_s
+        return 0
+
+    perceive = stats.timed("perceive", work)
+    for index in range(frames):
+        grabbed = clock.now
+        stats.took(index)
+        perceive(index)
+        stats.saw(index % 2)
+        stats.delivered(grabbed)
+        clock.now += 1 / fps - work_s
+    return stats
+
+
+def summary(stats: Stats) -> dict[str, object]:
+    return stats.summary(
+        style="webtoon", engine="e", precision="fp32", size=Size(64, 48), source="clip.mp4", held_frames=3
+    )
+
+
+def test_the_meters_read_what_a_manual_clock_says() -> None:
+    stats = run_at(fps=31.25, frames=100, work_s=0.008)
+    assert stats.recent_fps() == pytest.approx(31.25)
+    assert stats.recent_latency_ms() == pytest.approx(8)
+    result = summary(stats)
+    assert result["fps"] == pytest.approx(31.25, abs=0.5)
+    assert result["latency_ms"] == {"p50": 8, "p95": 8, "p99": 8, "max": 8}
+    assert result["stage_ms"]["perceive"] == {"p50": 8, "p95": 8}  # type: ignore[index]
+    assert result["faces_frames"] == 50
+    assert (result["frames_in"], result["frames_out"], result["dropped"], result["held_frames"]) == (100, 100, 0, 3)
+    assert result["size"] == [64, 48]
+
+
+def test_warm_up_does_not_count() -> None:
+    clock = ManualClock()
+    stats = Stats(clock)
+    for index in range(WARM_UP + 10):
+        grabbed = clock.now
+        clock.now += 1.0 if index < WARM_UP else 0.01
+        stats.took(index)
+        stats.delivered(grabbed)
+    assert summary(stats)["latency_ms"]["max"] == pytest.approx(10)  # type: ignore[index]
+
+
+def test_a_failing_stage_is_timed_and_still_fails() -> None:
+    clock = ManualClock()
+    stats = Stats(clock)
+
+    def fail(_: int) -> int:
+        clock.now += 0.005
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        stats.timed("ink", fail)(0)
+    assert summary(stats)["stage_ms"]["ink"]["p50"] == pytest.approx(5)  # type: ignore[index]
+
+
+def test_a_run_without_a_frame_has_a_summary(tmp_path: Path) -> None:
+    result = summary(Stats())
+    assert result["latency_ms"] == {}
+    assert stats_line(result).startswith("0 pictures of 0 frames")
+    write_stats(tmp_path / "s.json", result)
+    assert json.loads((tmp_path / "s.json").read_text(encoding="utf-8")) == result
+
+
+def test_a_stats_file_that_cannot_be_written_is_an_error_for_the_user(tmp_path: Path) -> None:
+    with pytest.raises(SinkError, match="--stats"):
+        write_stats(tmp_path, summary(Stats()))

@@ -1,0 +1,206 @@
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from realtime.crop import CROP_PX, crop_matrix, cut, invert
+from realtime.exposure import Exposure, apply_exposure, measure_exposure
+from realtime.layers import Finish
+from realtime.stylize import FACE_FADE_S, GENERATOR_PIXELS, Stylize, generator_size
+from realtime.types import Face, Frame, RgbImage, Scene, Size
+
+FRAME = Size(640, 360)
+PLAIN = Finish(tone_share=0, black=0, white=1)
+
+
+class PaintOver:
+    """A generator that paints all one colour: what it drew is easy to find in the picture."""
+
+    def __init__(self, size: Size, color: tuple[int, int, int]) -> None:
+        self.size = size
+        self.color = color
+        self.seen: list[RgbImage] = []
+
+    def run(self, rgb: RgbImage) -> NDArray[np.uint8]:
+        assert rgb.shape == (self.size.height, self.size.width, 3)
+        self.seen.append(rgb)
+        out = np.zeros((*rgb.shape[:2], 4), np.uint8)
+        out[..., :3] = self.color
+        return out
+
+
+class Copy(PaintOver):
+    """A generator that gives back what it sees."""
+
+    def run(self, rgb: RgbImage) -> NDArray[np.uint8]:
+        super().run(rgb)
+        return np.dstack([rgb, np.zeros(rgb.shape[:2], np.uint8)])
+
+
+def face_at(x: float, y: float, height: float = 120, turn: float = 0.0) -> Face:
+    """A face whose landmarks fill an upright ellipse, turned by `turn` radians."""
+    angle = np.linspace(0, 2 * np.pi, 478, endpoint=False)
+    points = np.stack([0.4 * height * np.cos(angle), 0.5 * height * np.sin(angle)], 1)
+    points[10], points[152], points[234], points[454] = (
+        (0, -height / 2),
+        (0, height / 2),
+        (-0.4 * height, 0),
+        (0.4 * height, 0),
+    )
+    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    points = points @ rotation.T + (x, y)
+    return Face(np.concatenate([points, np.zeros((478, 1))], 1).astype(np.float32))
+
+
+def scene(*faces: Face, t: float = 0.0, rgb: RgbImage | None = None, index: int = 0) -> Scene:
+    if rgb is None:
+        rgb = np.full((FRAME.height, FRAME.width, 3), 128, np.uint8)
+    return Scene(Frame(rgb, t, t, index), np.ones((36, 64), np.float32), faces)
+
+
+def stylizer(kind: type[PaintOver] = PaintOver) -> tuple[Stylize, PaintOver, PaintOver]:
+    background = kind(generator_size(FRAME), (40, 90, 200))
+    face = kind(Size(CROP_PX, CROP_PX), (200, 90, 40))
+    return Stylize(background, face, PLAIN), background, face
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (720, 1280), (512, 512), (16, 16), (7680, 4320), (4000, 16)])
+def test_the_generator_works_at_its_scale_whatever_the_frame(size: tuple[int, int]) -> None:
+    chosen = generator_size(Size(*size))
+    assert chosen.width % 16 == chosen.height % 16 == 0
+    if max(size) / min(size) < 3:
+        assert chosen.width * chosen.height == pytest.approx(GENERATOR_PIXELS, rel=0.12)
+        assert chosen.width / chosen.height == pytest.approx(size[0] / size[1], rel=0.06)
+
+
+def test_a_1280x720_frame_runs_at_640x368() -> None:
+    assert generator_size(Size(1280, 720)) == Size(640, 368) or generator_size(Size(1280, 720)) == Size(640, 352)
+
+
+def test_room_and_face_are_drawn_each_by_its_generator_with_a_soft_edge_between() -> None:
+    stylize, _, _ = stylizer()
+    rgb = stylize(scene(face_at(320, 180))).rgb.astype(int)
+    assert rgb[180, 320, 0] > rgb[180, 320, 2] + 100, "the face generator drew the middle of the face"
+    assert rgb[10, 10, 2] > rgb[10, 10, 0] + 100, "the background generator drew the room"
+    assert np.abs(np.diff(rgb[180, :, 0])).max() < 30, "the edge between them is soft"
+
+
+def test_nothing_of_the_frame_itself_is_in_the_picture() -> None:
+    stylize, _, _ = stylizer()
+    noise = np.random.default_rng(1).integers(0, 256, (FRAME.height, FRAME.width, 3), np.uint8)
+    rgb = stylize(scene(face_at(320, 180), rgb=noise)).rgb
+    assert cv2.Laplacian(rgb, cv2.CV_32F).std() < 3
+
+
+def test_no_face_is_no_error_and_a_tiny_face_is_left_to_the_background() -> None:
+    stylize, _, face = stylizer()
+    stylize(scene())
+    stylize(scene(face_at(320, 180, height=20)))
+    assert face.seen == []
+
+
+@pytest.mark.parametrize("place", [(0, 0), (640, 360), (-300, -300), (320, 500), (2000, 100)])
+def test_a_face_at_or_beyond_the_edge_is_no_error(place: tuple[int, int]) -> None:
+    stylize, _, _ = stylizer()
+    rgb = stylize(scene(face_at(*place), face_at(100, 100, height=900))).rgb
+    assert rgb.shape == (FRAME.height, FRAME.width, 3)
+
+
+def test_a_frame_of_16x16_works() -> None:
+    size = Size(16, 16)
+    stylize = Stylize(PaintOver(generator_size(size), (9, 9, 9)), PaintOver(Size(CROP_PX, CROP_PX), (9, 9, 9)), PLAIN)
+    assert stylize(scene(face_at(8, 8), rgb=np.zeros((16, 16, 3), np.uint8))).rgb.shape == (16, 16, 3)
+
+
+def test_the_frame_is_not_written_to_and_the_result_cannot_be() -> None:
+    stylize, _, _ = stylizer()
+    given = scene(face_at(320, 180))
+    before = given.frame.rgb.copy()
+    given.frame.rgb.flags.writeable = False
+    styled = stylize(given)
+    assert np.array_equal(given.frame.rgb, before)
+    with pytest.raises(ValueError, match="read-only"):
+        styled.rgb[0, 0] = 0
+
+
+def test_a_face_that_appears_later_fades_in() -> None:
+    def red(step: int, fps: float) -> float:
+        stylize, _, _ = stylizer()
+        stylize(scene(t=0))
+        for i in range(1, step + 1):
+            styled = stylize(scene(face_at(320, 180), t=i / fps, index=i))
+        return float(styled.rgb[180, 320, 0])
+
+    assert red(1, 30) < 0.4 * red(30, 30)
+    assert red(3, 15) == pytest.approx(red(6, 30), abs=12), "the same in time at any frame rate"
+    assert red(round(30 * FACE_FADE_S) + 1, 30) == pytest.approx(red(60, 30), abs=2)
+
+
+def test_dim_frames_reach_the_generators_bright_and_both_at_the_same_exposure() -> None:
+    stylize, background, face = stylizer(Copy)
+    ramp = np.tile(np.linspace(0, 60, FRAME.width).astype(np.uint8)[None, :, None], (FRAME.height, 1, 3))
+    stylize(scene(face_at(320, 180), rgb=ramp))
+    assert background.seen[0].max() > 180
+    middle = float(face.seen[0][CROP_PX // 2, CROP_PX // 2].mean())
+    assert middle == pytest.approx(float(background.seen[0][180, 320].mean()), abs=6)
+
+
+def test_exposure_follows_a_jump_of_light_slowly_and_forgets_on_reset() -> None:
+    stylize, background, _ = stylizer(Copy)
+    grey = np.tile(np.linspace(0, 200, FRAME.width).astype(np.uint8)[None, :, None], (FRAME.height, 1, 3))
+    stylize(scene(rgb=grey, t=0))
+    stylize(scene(rgb=grey // 3, t=1 / 30, index=1))
+    slow = background.seen[-1].max()
+    stylize.reset()
+    stylize(scene(rgb=grey // 3, t=2 / 30, index=2))
+    assert slow < 100 < 180 < background.seen[-1].max()
+
+
+def test_two_faces_swap_their_order_without_swapping_their_memory() -> None:
+    stylize, _, face = stylizer(Copy)
+    left, right = face_at(150, 180), face_at(480, 180)
+    rgb = np.full((FRAME.height, FRAME.width, 3), 40, np.uint8)
+    rgb[:, 320:] = 200
+    first = stylize(scene(left, right, rgb=rgb, t=0)).rgb
+    swapped = stylize(scene(right, left, rgb=rgb, t=1 / 30, index=1)).rgb
+    assert np.abs(first.astype(int) - swapped).max() <= 2
+    assert len(face.seen) == 4
+
+
+def test_the_crop_is_upright_centred_and_of_fixed_scale() -> None:
+    for turn in (0.0, 0.5, -1.2, 3.0):
+        face = face_at(400, 300, height=150, turn=turn)
+        matrix = crop_matrix(face.landmarks)
+        top, chin = (matrix @ np.append(face.landmarks[i, :2], 1) for i in (10, 152))
+        assert top == pytest.approx((CROP_PX / 2, CROP_PX / 2 - CROP_PX / 3.2), abs=0.01)
+        assert chin == pytest.approx((CROP_PX / 2, CROP_PX / 2 + CROP_PX / 3.2), abs=0.01)
+        there = np.append(matrix @ np.array([123.0, 45.0, 1.0]), 1)
+        assert invert(matrix) @ there == pytest.approx((123, 45), abs=0.05)
+
+
+def test_a_large_face_is_shrunk_without_aliasing() -> None:
+    stripes = np.zeros((2000, 2000, 3), np.uint8)
+    stripes[:, ::2] = 255
+    crop = cut(stripes, crop_matrix(face_at(1000, 1000, height=1200).landmarks))
+    assert crop.std() < 20, "stripes finer than a crop pixel are grey"
+
+
+def test_a_shrunk_crop_shows_the_same_place_as_a_plain_one() -> None:
+    y, x = np.mgrid[0:800, 0:900].astype(np.float32)
+    smooth = np.dstack([x / 4, y / 4, (x + y) / 8]).astype(np.uint8)
+    for height, turn in ((330, 0.3), (500, -0.8), (700, 0.0)):
+        matrix = crop_matrix(face_at(450, 420, height=height, turn=turn).landmarks)
+        plain = cv2.warpAffine(smooth, matrix, (CROP_PX, CROP_PX), borderMode=cv2.BORDER_REPLICATE)
+        inner = np.s_[60:-60, 60:-60]
+        assert np.abs(cut(smooth, matrix)[inner].astype(int) - plain[inner]).max() <= 2
+
+
+def test_exposure_brings_the_white_point_home_and_keeps_a_good_picture() -> None:
+    dim = np.tile(np.linspace(5, 70, 256).astype(np.uint8)[None, :, None], (64, 1, 3))
+    bright = apply_exposure(dim, measure_exposure(dim))
+    assert 190 < np.percentile(bright, 98) < 215
+    assert bright.min() <= 12
+    black = np.zeros((64, 64, 3), np.uint8)
+    assert apply_exposure(black, measure_exposure(black)).max() < 20, "darkness is not turned into noise"
+    half = Exposure(1, 0).towards(Exposure(3, 0.2), 0.5)
+    assert (half.gain, half.offset) == (2, 0.1)

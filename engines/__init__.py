@@ -1,0 +1,1 @@
+"""Generators on whatever runs them fastest here, and the model files they and MediaPipe load."""

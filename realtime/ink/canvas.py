@@ -1,0 +1,166 @@
+"""Strokes and filled shapes on a picture, anti-aliased.
+
+Comes in: outlines in pixels of the picture (its left upper corner is 0, 0 and the first pixel's centre 0.5, 0.5).
+Goes out: the same array, painted in place, touched only inside each shape's own box. Runs on the main thread.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.types import GrayImage, RgbImage
+
+Floats = NDArray[np.floating[Any]]
+Points = Floats  # (n, 2) pixels
+Colour = Floats  # (3,) RGB 0..255
+Box = tuple[int, int, int, int]  # x0, y0, x1, y1; the second corner is outside
+
+SUBPIXEL_BITS = 4
+FINE_PX = 400  # shapes wider than this are drawn at single resolution: their edges are fine enough
+
+
+def vector(*values: float) -> NDArray[np.float32]:
+    """A small f32 array: a point or a colour."""
+    return np.array(values, np.float32)
+
+
+def smoothstep(low: float, high: float, value: float) -> float:
+    """0 below `low`, 1 above `high`, 3t^2 - 2t^3 between; falls instead where `low` is above `high`."""
+    t = min(max((value - low) / (high - low), 0.0), 1.0)
+    return t * t * (3 - 2 * t)
+
+
+@lru_cache(maxsize=64)
+def _catmull_rom(points: int, samples: int) -> Floats:
+    """The (samples, points) matrix of an open Catmull-Rom spline through `points` points (Catmull and Rom 1974)."""
+    weights = np.zeros((samples, points), np.float32)
+    for row, s in enumerate(np.linspace(0, points - 1, samples)):
+        k = min(int(s), points - 2)
+        t = s - k
+        basis = (
+            (-t + 2 * t**2 - t**3) / 2,
+            (2 - 5 * t**2 + 3 * t**3) / 2,
+            (t + 4 * t**2 - 3 * t**3) / 2,
+            (-(t**2) + t**3) / 2,
+        )
+        for offset, weight in zip((-1, 0, 1, 2), basis, strict=True):
+            j = k + offset
+            if j < 0:  # the end points are mirrored at the ends, so that the curve leaves them straight
+                weights[row, 0] += 2 * weight
+                weights[row, 1] -= weight
+            elif j >= points:
+                weights[row, -1] += 2 * weight
+                weights[row, -2] -= weight
+            else:
+                weights[row, j] += weight
+    return weights
+
+
+def curve(points: Points, samples: int = 25) -> Points:
+    """`samples` points on a smooth curve through the given ones."""
+    return _catmull_rom(len(points), samples) @ points
+
+
+def normals(path: Points) -> Points:
+    """(n, 2) unit vectors across the path, to the right of its direction in a picture whose y points down."""
+    along = np.empty_like(path)
+    along[1:-1] = path[2:] - path[:-2]
+    along[0], along[-1] = path[1] - path[0], path[-1] - path[-2]
+    length = np.sqrt((along * along).sum(1)) + 1e-6
+    return np.stack([-along[:, 1] / length, along[:, 0] / length], 1)
+
+
+def box_of(points: Points, margin: float, shape: tuple[int, ...]) -> Box | None:
+    """The box of whole pixels round the points, cut to a picture of this shape; None where nothing is left."""
+    low, high = points.min(0) - margin, points.max(0) + margin
+    height, width = shape[:2]
+    x0, y0 = max(int(np.floor(low[0])), 0), max(int(np.floor(low[1])), 0)
+    x1, y1 = min(int(np.ceil(high[0])) + 1, width), min(int(np.ceil(high[1])) + 1, height)
+    return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
+
+
+def coverage(outline: Points, box: Box, scale: int) -> GrayImage:
+    """How much of each pixel of the box, enlarged `scale` times, lies in the closed outline: u8, 255 all of it."""
+    x0, y0, x1, y1 = box
+    mask: GrayImage = np.zeros(((y1 - y0) * scale, (x1 - x0) * scale), np.uint8)
+    fixed = ((outline - vector(x0, y0)) * scale - 0.5) * (1 << SUBPIXEL_BITS)
+    cv2.fillPoly(mask, [np.rint(fixed).astype(np.int32)], 255, cv2.LINE_AA, SUBPIXEL_BITS)
+    return mask
+
+
+def blend(target: RgbImage, colour: Colour | RgbImage, mask: GrayImage, alpha: float) -> None:
+    """Paints `colour`, one or one for each pixel, into `target` in place: `alpha` (0..1) times `mask` (u8) of it."""
+    share = (mask * np.float32(alpha / 255))[..., None]
+    base = target.astype(np.float32)
+    target[:] = (base + (colour - base) * share + 0.5).astype(np.uint8)
+
+
+class Canvas:
+    """A picture being painted on. `rgb` is written in place; `before` is what it was and is never written."""
+
+    def __init__(self, rgb: RgbImage, before: RgbImage) -> None:
+        self.rgb = rgb
+        self.before = before
+
+    def fill(self, outline: Points, colour: Colour, alpha: float, feather_px: float = 0.0) -> None:
+        """Fills a closed outline; its edge is `feather_px` soft (standard deviation)."""
+        box = box_of(outline, 1 + 2.5 * feather_px, self.rgb.shape) if alpha > 0.004 else None
+        if box is None:
+            return
+        x0, y0, x1, y1 = box
+        blend(self.rgb[y0:y1, x0:x1], colour, soft_coverage(outline, box, feather_px), alpha)
+
+    def shade(self, outline: Points, factor: Colour, alpha: float, feather_px: float) -> None:
+        """Multiplies what lies in a closed outline by `factor` (RGB 0..1)."""
+        box = box_of(outline, 1 + 2.5 * feather_px, self.rgb.shape) if alpha > 0.004 else None
+        if box is None:
+            return
+        x0, y0, x1, y1 = box
+        part = self.rgb[y0:y1, x0:x1]
+        share = (soft_coverage(outline, box, feather_px) * np.float32(alpha / 255))[..., None]
+        part[:] = (part * (1 + (factor - 1) * share) + 0.5).astype(np.uint8)
+
+    def stroke(self, path: Points, widths: Floats, colour: Colour, alpha: float) -> None:
+        """A line along `path`, `widths` (n,) px wide: thinner than a pixel it gets paler instead of vanishing."""
+        broadest = float(widths.max())
+        if broadest < 0.05:
+            return
+        if broadest < 1.0:
+            alpha, widths = alpha * broadest, widths / broadest
+        self.fill(ribbon(path, widths), colour, alpha)
+
+
+def ribbon(path: Points, widths: Floats) -> Points:
+    """The closed outline of a line along `path` that is `widths` (n,) px wide."""
+    half = normals(path) * (widths[:, None] / 2)
+    return np.concatenate([path + half, (path - half)[::-1]])
+
+
+def soft_coverage(outline: Points, box: Box, feather_px: float) -> GrayImage:
+    """`coverage` at the box's own size, drawn at twice the size, with a soft edge."""
+    x0, y0, x1, y1 = box
+    scale = 2 if x1 - x0 < FINE_PX else 1
+    mask = coverage(outline, box, scale)
+    if scale > 1:
+        mask = cv2.resize(mask, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    if feather_px > 0.3:
+        mask = cv2.GaussianBlur(mask, (0, 0), feather_px)  # type: ignore[assignment]
+    return mask
+
+
+def sample(rgb: RgbImage, points: Points) -> Floats:
+    """(n, 3) colours of the pixels at the points; outside of the picture its edge."""
+    height, width = rgb.shape[:2]
+    x = np.clip(points[:, 0], 0, width - 1).astype(np.intp)
+    y = np.clip(points[:, 1], 0, height - 1).astype(np.intp)
+    return rgb[y, x].astype(np.float32)
+
+
+def luma(colours: Floats) -> Floats:
+    """Rec. 601 luma of RGB in the last axis."""
+    return colours @ vector(0.299, 0.587, 0.114)

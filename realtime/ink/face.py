@@ -1,0 +1,111 @@
+"""The measurements of a face that every stroke depends on: size, direction, light.
+
+Comes in: a `Face`, the photo and the drawing. Goes out: a `FaceSketch` for the eyes, brows and mouth. Main thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.ink.canvas import Colour, Points, luma, sample, smoothstep, vector
+from realtime.ink.memory import FaceMemory
+from realtime.landmarks import CHIN, FOREHEAD_TOP, LEFT_TEMPLE, RIGHT_TEMPLE
+from realtime.types import Face, RgbImage
+
+# Cheeks, beside the nose and forehead: skin on nearly everybody, clear of eyes, beard and glasses' rims.
+SKIN = np.array([50, 280, 205, 425, 101, 330, 36, 266, 117, 346, 151, 108, 337], np.intp)
+LIGHT_TAU_S = 0.4
+WIDTH_TO_HEIGHT = 1.25  # a frontal face's height over its width
+SMALLEST_PX, SMALL_PX = 30.0, 42.0  # face width: nothing is drawn below, all that a small face gets above
+DETAIL_FROM_PX, DETAIL_PX = 52.0, 76.0  # crease, lower lid, brows come in between
+YAW_FADE_DEG = (48.0, 62.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceSketch:
+    """One face as it is to be drawn in this frame.
+
+    points: (478, 2) f32 px. photo, drawing: the frame and the generator's picture, same size. width: of the face seen
+    from the front, px. down: unit vector from forehead to chin. yaw_deg: 0 frontal, positive when the face looks
+    to the picture's right. skin: RGB of the drawing's skin. gain: (3,) drawing over photo. photo_skin: luma in the
+    photo. alpha: 0..1 for everything. detail: 0..1 for what small faces lack. weight: factor of stroke widths.
+    """
+
+    points: Points
+    photo: RgbImage
+    drawing: RgbImage
+    width: float
+    down: NDArray[np.float32]
+    yaw_deg: float
+    skin: Colour
+    gain: Colour
+    photo_skin: float
+    alpha: float
+    detail: float
+    weight: float
+
+    @property
+    def skin_luma(self) -> float:
+        """Luma (0..255) of the drawing's skin."""
+        return float(luma(self.skin))
+
+    @property
+    def ink(self) -> Colour:
+        """Line colour: a dark, warm version of the skin, not black."""
+        return self.skin * np.float32(0.13) + vector(17, 7, 9)
+
+    def stroke_px(self, share: float) -> float:
+        """A stroke width that is `share` thousandths of the face's width.
+
+        Strokes on small faces are relatively heavier, as a pen's are.
+        """
+        return share / 1000 * self.width * self.weight * (1 + 30 / (self.width + 40))
+
+    def drawn(self, photo_colour: Colour) -> Colour:
+        """A colour of the photo in the drawing's light."""
+        return np.minimum(photo_colour * self.gain, 250)
+
+
+def sketch_face(face: Face, photo: RgbImage, drawing: RgbImage, memory: FaceMemory, weight: float) -> FaceSketch | None:
+    """What this frame's strokes need; None where nothing is to be drawn: too small, turned away, out of the frame."""
+    points = np.ascontiguousarray(face.landmarks[:, :2], np.float32)
+    height = float(np.linalg.norm(points[CHIN] - points[FOREHEAD_TOP]))
+    across = float(np.linalg.norm(points[LEFT_TEMPLE] - points[RIGHT_TEMPLE]))
+    width = max(across, height / WIDTH_TO_HEIGHT)
+    yaw_deg = yaw_of(face)
+    alpha = memory.presence * smoothstep(SMALLEST_PX, SMALL_PX, width) * smoothstep(*YAW_FADE_DEG[::-1], abs(yaw_deg))
+    low, high = points.min(0), points.max(0)
+    outside = high[0] < 0 or high[1] < 0 or low[0] > photo.shape[1] or low[1] > photo.shape[0]
+    if alpha < 0.01 or outside:
+        return None
+    in_photo, in_drawing = (np.median(sample(rgb, points[SKIN]), 0) for rgb in (photo, drawing))
+    gain = memory.ease("gain", np.clip((in_drawing + 4) / (in_photo + 4), 0.5, 6), LIGHT_TAU_S)
+    skin = memory.ease("skin", in_drawing, LIGHT_TAU_S)
+    photo_skin = float(memory.ease("photo skin", luma(in_photo), LIGHT_TAU_S))
+    return FaceSketch(
+        points,
+        photo,
+        drawing,
+        width,
+        (points[CHIN] - points[FOREHEAD_TOP]) / max(height, 1e-6),
+        yaw_deg,
+        skin,
+        gain,
+        max(photo_skin, 8.0),
+        alpha,
+        smoothstep(DETAIL_FROM_PX, DETAIL_PX, width),
+        weight,
+    )
+
+
+def yaw_of(face: Face) -> float:
+    """Degrees the face is turned about its vertical axis, from the pose where it is known, else from the depth."""
+    if face.pose is not None:
+        return float(np.degrees(np.arctan2(face.pose[0, 2], face.pose[2, 2])))
+    if face.landmarks.shape[1] < 3:
+        return 0.0
+    across = face.landmarks[LEFT_TEMPLE] - face.landmarks[RIGHT_TEMPLE]
+    return float(np.degrees(np.arctan2(across[2], np.hypot(across[0], across[1]))))

@@ -1,0 +1,109 @@
+"""OpenVINO on the CPU, f32 or bf16: two to three times as fast as ONNX Runtime on generators.
+
+In: RGB u8 (h, w, 3). Out: u8 (h, w, channels). On the caller's thread, with OpenVINO's own threads behind it.
+
+No compiled network is kept on disk: compiling takes about 0.15 s, and reading it back saves less than half of that.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.engine import Port, check_generator, check_picture, thread_count
+from realtime.errors import EngineError
+from realtime.types import RgbImage, Size
+
+PACKAGE = "openvino"
+
+_HINTS = {"fp32": "f32", "bf16": "bf16"}
+
+
+def precisions() -> tuple[str, ...]:
+    """What it can compute with on this machine, fastest first; raises `ImportError` where it is not installed."""
+    native = "BF16" in _openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return ("bf16", "fp32") if native else ("fp32",)
+
+
+class OpenVinoEngine:
+    """A generator in OpenVINO; opening raises `EngineError`."""
+
+    name = "openvino"
+
+    def __init__(self, model: Path, size: Size, precision: str) -> None:
+        openvino = _openvino()
+        self.precision = precision
+        self.size = size
+        try:
+            core = openvino.Core()
+            network = core.read_model(model)
+            self.channels = check_generator(model, _ports(network.inputs), _ports(network.outputs), size)
+            network.reshape([1, 3, size.height, size.width])
+            hints = {
+                "INFERENCE_PRECISION_HINT": _HINTS[precision],
+                "INFERENCE_NUM_THREADS": thread_count(),
+                "PERFORMANCE_HINT": "LATENCY",
+            }
+            compiled = core.compile_model(_with_u8_ends(network), "CPU", hints)
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise EngineError(f"OpenVINO cannot load {model}: {reason}") from error
+        self._request: Any = compiled.create_infer_request()
+
+    def run(self, rgb: RgbImage) -> NDArray[np.uint8]:
+        """(h, w, 3) RGB u8 to (h, w, channels) u8."""
+        if self._request is None:
+            raise ValueError("the engine is closed")
+        self._request.infer({0: check_picture(rgb, self.size)[None]}, share_inputs=True)
+        planes = self._request.get_output_tensor().data[0]  # (channels, h, w) u8, overwritten by the next run
+        return np.asarray(cv2.merge(list(planes)), np.uint8)
+
+    def close(self) -> None:
+        """Lets go of the compiled network."""
+        self._request = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def _openvino() -> Any:
+    """The package, kept from reporting its import over the network, which it does unless its telemetry is not there."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None: importing it fails
+    import openvino
+
+    return openvino
+
+
+def _with_u8_ends(network: Any) -> Any:
+    """The network with u8 NHWC in and u8 NCHW out (measured: NHWC out costs more than merging the planes after)."""
+    openvino = _openvino()
+    import openvino.opset13 as ops
+    from openvino.preprocess import PrePostProcessor
+
+    layers = network.output(0).get_node().input_value(0)
+    levels = ops.round(ops.clamp(ops.multiply(layers, np.float32(255)), 0.0, 255.0), "half_to_even")
+    ends = openvino.Model([ops.result(ops.convert(levels, "u8"))], network.get_parameters())
+    work = PrePostProcessor(ends)
+    work.input().tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
+    work.input().model().set_layout(openvino.Layout("NCHW"))
+    work.input().preprocess().convert_element_type(openvino.Type.f32).scale(255.0)
+    return work.build()
+
+
+def _ports(nodes: list[Any]) -> list[Port]:
+    return [
+        Port(
+            n.element_type.get_type_name() == "f32",
+            tuple(d.get_length() if d.is_static else None for d in n.partial_shape),
+        )
+        for n in nodes
+    ]

@@ -1,0 +1,78 @@
+"""ONNX Runtime on the CPU, f32: the engine that every other one is verified against.
+
+In: RGB u8 (h, w, 3). Out: u8 (h, w, channels). On the caller's thread, with ONNX Runtime's own threads behind it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.engine import Port, check_generator, check_picture, thread_count
+from realtime.errors import EngineError
+from realtime.types import RgbImage, Size
+
+PACKAGE = "onnxruntime"
+
+
+def precisions() -> tuple[str, ...]:
+    """What it can compute with on this machine, fastest first; raises `ImportError` where it is not installed."""
+    import onnxruntime  # noqa: F401
+
+    return ("fp32",)
+
+
+class OnnxRuntimeEngine:
+    """A generator in ONNX Runtime; opening raises `EngineError`."""
+
+    name = "onnxruntime"
+    precision = "fp32"
+
+    def __init__(self, model: Path, size: Size, precision: str = "fp32") -> None:
+        import onnxruntime
+
+        onnxruntime.disable_telemetry_events()  # Windows: its builds report usage unless told not to
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = thread_count()
+        options.log_severity_level = 3  # errors only: warnings are about graph optimisations nobody asked for
+        try:
+            session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # a new exception type for every kind of damage, all derived from Exception only
+            raise EngineError(f"ONNX Runtime cannot load {model}: {str(error).splitlines()[0]}") from error
+        self.size = size
+        self.channels = check_generator(model, _ports(session.get_inputs()), _ports(session.get_outputs()), size)
+        self._input = session.get_inputs()[0].name
+        self._session: Any = session
+
+    def run(self, rgb: RgbImage) -> NDArray[np.uint8]:
+        """(h, w, 3) RGB u8 to (h, w, channels) u8."""
+        # multiply rounds and saturates; plain assignment of 1.01 * 255 to u8 would wrap around to black
+        planes = [cv2.multiply(plane, 255.0, dtype=cv2.CV_8U) for plane in self.run_f32(rgb)]
+        return np.asarray(cv2.merge(planes), np.uint8)
+
+    def run_f32(self, rgb: RgbImage) -> NDArray[np.float32]:
+        """(h, w, 3) RGB u8 to (channels, h, w) f32, as the network gives it: where NaN can still be seen."""
+        if self._session is None:
+            raise ValueError("the engine is closed")
+        tensor = cv2.dnn.blobFromImage(check_picture(rgb, self.size), 1 / 255)  # (1, 3, h, w) f32, 0..1
+        return np.asarray(self._session.run(None, {self._input: tensor})[0][0], np.float32)
+
+    def close(self) -> None:
+        """Lets go of the session."""
+        self._session = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def _ports(nodes: list[Any]) -> list[Port]:
+    """A free dimension has a name or None instead of a number."""
+    return [Port(n.type == "tensor(float)", tuple(d if isinstance(d, int) else None for d in n.shape)) for n in nodes]

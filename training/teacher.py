@@ -1,0 +1,420 @@
+"""The slow teacher: draws a photo as flat colour and ink, with all the time a webcam does not leave.
+
+Comes in: an exposure-normalised RGB u8 photo (about 250 to 700 px wide), where the person is, the landmarks of the
+faces. Goes out: the two layers a generator learns to draw in one pass. Mask and landmarks only tell the teacher what a
+place is (skin, hair, cloth, room), so that it treats it as an artist would; the generator has to see it by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.types import Mask, RgbImage
+
+Field = NDArray[np.floating[Any]]  # (h, w) f32
+LabImage = NDArray[np.floating[Any]]  # (h, w, 3) f32, CIE Lab: L 0..100
+Landmarks = NDArray[np.float32]  # (478, 2 or 3), pixels
+
+# MediaPipe face mesh indices (canonical face model)
+OVAL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149,
+        150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)  # fmt: skip
+JAW = (356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127)
+EYES = (
+    (33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7),
+    (263, 466, 388, 387, 386, 385, 384, 398, 362, 382, 381, 380, 374, 373, 390, 249),
+)
+BROWS = ((70, 63, 105, 66, 107, 55, 65, 52, 53, 46), (300, 293, 334, 296, 336, 285, 295, 282, 283, 276))
+LIPS = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146)
+INNER_LIPS = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95)
+NOSE_BASE = (98, 97, 2, 326, 327, 331, 279, 294, 460, 250, 462, 370, 94, 141, 242, 20, 240, 64, 49, 102)
+CHEEKS = (50, 101, 118, 205, 187, 280, 330, 347, 425, 411)
+FOREHEAD_TOP, CHIN = 10, 152
+
+BRIDGE_LOW, BRIDGE_HIGH = 0.66, 0.85  # how much of the way over the nose is ridge: no glasses, glasses
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawing:
+    """What the teacher drew. flat: (h, w, 3) RGB f32 0..1, no tone steps. ink: (h, w) f32, 0 none to 1 full line."""
+
+    flat: NDArray[np.float32]
+    ink: Field
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Places:
+    """What each place of the photo is, (h, w) f32 0..1 each; `unit` is the height of the largest face in pixels."""
+
+    person: Field
+    face: Field  # inside a face oval
+    skin: Field  # face, ears, neck, hands: what has the colour of the cheeks
+    hair: Field
+    brows: Field
+    features: Field  # eyes, nose base, mouth: lines belong here
+    smooth: Field  # face skin where a line would be a wrinkle
+    jaw: Field  # band along the jaw
+    silhouette: Field  # band along the outline of the person
+    glasses: Field  # band in which glasses would lie
+    unit: float
+    skin_tone: NDArray[np.float32] | None = None  # Lab of the cheeks
+    upright: NDArray[np.float32] | None = None  # (2, 3) map from the photo to the patch between the eyes, 32x24
+
+
+def draw(rgb: RgbImage, person: Mask, faces: Sequence[Landmarks] = ()) -> Drawing:
+    """Draws the exposure-normalised photo. `person` may have any size and is stretched over the photo."""
+    photo = np.ascontiguousarray(rgb)
+    lab = _lab(photo)
+    places = _find_places(photo, lab, person, faces)
+    flat_lab = _flatten(photo, places)
+    ink = _ink(photo, flat_lab, places)
+    flat = cv2.cvtColor(_grade(flat_lab, places), cv2.COLOR_LAB2RGB)
+    return Drawing(np.clip(flat, 0, 1).astype(np.float32), ink)
+
+
+# --- places ---------------------------------------------------------------------------------------------------------
+
+
+def _find_places(photo: RgbImage, lab: LabImage, person: Mask, faces: Sequence[Landmarks]) -> _Places:
+    h, w = photo.shape[:2]
+    mask = cv2.resize(person.astype(np.float32), (w, h), interpolation=cv2.INTER_LINEAR)
+    # the segmenter's mask is coarse: the guided filter (He 2010) lays its edge onto the photo's edge
+    mask = cv2.ximgproc.guidedFilter(photo, mask, 8, 60.0)
+    mask = _smoothstep(0.25, 0.75, mask)
+    points = [np.asarray(f, np.float32)[:, :2] for f in faces]
+    heights = [float(np.linalg.norm(p[CHIN] - p[FOREHEAD_TOP])) for p in points]
+    unit = max(heights, default=0.0) or 0.4 * h
+    nothing = np.zeros((h, w), np.float32)
+    if not points:
+        outline = _band(mask, 3)
+        return _Places(mask, *(nothing,) * 7, outline, nothing, unit)  # type: ignore[arg-type]
+
+    face, brows, eyes, lips, nose, jaw, glasses = (nothing.copy() for _ in range(7))
+    for p, height in zip(points, heights, strict=True):
+        width_px = max(3, round(0.05 * height))
+        _fill(face, p[list(OVAL)])
+        for brow, eye in zip(BROWS, EYES, strict=True):
+            _fill(brows, p[list(brow)], grow=0.022 * height)
+            _fill(eyes, p[list(eye)], grow=0.03 * height)
+        _fill(lips, p[list(LIPS)], grow=0.02 * height)
+        _fill(nose, cv2.convexHull(p[list(NOSE_BASE)])[:, 0], grow=0.015 * height)
+        cv2.polylines(jaw, [np.int32(p[list(JAW)])], False, 1.0, width_px, cv2.LINE_AA)
+        _fill(glasses, _glasses_area(p))
+    face, brows, eyes, lips, nose, jaw, glasses = (
+        cv2.GaussianBlur(m, (0, 0), 0.012 * unit) for m in (face, brows, eyes, lips, nose, jaw, glasses)
+    )
+    features = np.maximum(np.maximum(eyes, lips), nose)
+    tone, spread = _skin_tone(lab, points)
+    skin = _skin(lab, tone, spread) * mask
+    skin = np.maximum(cv2.GaussianBlur(skin, (0, 0), 0.012 * unit), face * np.clip(1.25 * skin + 0.35, 0, 1))
+    hair = _hair_area(points, heights, (h, w)) * mask * (1 - skin) * (1 - face)
+    hair = _smoothstep(0.3, 0.7, cv2.GaussianBlur(hair, (0, 0), 0.015 * unit))
+    inner = cv2.erode(face, _disc(0.03 * unit))
+    smooth = np.clip(inner - np.maximum(features, brows), 0, 1)
+    outline = _band(mask, max(3, round(0.02 * unit)))
+    patch = _between_the_eyes(points[int(np.argmax(heights))])
+    return _Places(mask, face, skin, hair, brows, features, smooth, jaw, outline, glasses, unit, tone, patch)
+
+
+def _glasses_area(p: Landmarks) -> Landmarks:
+    """From the brows to the middle of the nose, and to the temples."""
+    hull = p[[127, 234, 227, 116, 117, 118, 100, 6, 329, 347, 346, 345, 447, 454, 356, 300, 293, 296, 9, 66, 63, 70]]
+    return cv2.convexHull(hull)[:, 0]  # type: ignore[return-value]
+
+
+def _between_the_eyes(p: Landmarks) -> NDArray[np.float32]:
+    """From the inner corner of one eye to the other's, from between the brows to the middle of the nose's ridge."""
+    left, right, low = p[133], p[362], p[195]
+    return cv2.getAffineTransform(np.float32([left, right, low]), np.float32([(2, 8), (29, 8), (15.5, 23)]))  # type: ignore[return-value, arg-type]
+
+
+def _skin_tone(lab: LabImage, faces: Sequence[Landmarks]) -> tuple[NDArray[np.float32], float]:
+    """Median Lab colour of the cheeks of the largest face, and how much lightness varies there."""
+    points = max(faces, key=lambda p: float(np.ptp(p[:, 1])))[list(CHEEKS)]
+    h, w = lab.shape[:2]
+    x = np.clip(points[:, 0].round().astype(int), 0, w - 1)
+    y = np.clip(points[:, 1].round().astype(int), 0, h - 1)
+    small = cv2.blur(lab, (5, 5))[y, x]
+    return np.median(small, 0).astype(np.float32), float(np.std(small[:, 0]))
+
+
+def _skin(lab: LabImage, tone: NDArray[np.float32], spread: float) -> Field:
+    """Likeness to the cheeks: hue and chroma count much, lightness little."""
+    d = cv2.blur(lab, (5, 5)) - tone
+    # shine is brighter and duller than the cheeks and still skin; what is darker soon is hair
+    lightness = np.where(d[..., 0] > 0, np.float32(2), np.float32(1)) * np.float32(14 + 1.5 * spread)
+    return np.exp(-0.5 * ((d[..., 1] / 7) ** 2 + (d[..., 2] / 8) ** 2 + (d[..., 0] / lightness) ** 2))  # type: ignore[no-any-return]
+
+
+def _hair_area(faces: Sequence[Landmarks], heights: Sequence[float], shape: tuple[int, int]) -> Field:
+    """A generous region around each head: over the crown, down to the shoulders at the sides."""
+    area = np.zeros(shape, np.float32)
+    for p, height in zip(faces, heights, strict=True):
+        up = (p[FOREHEAD_TOP] - p[CHIN]) / max(height, 1e-3)
+        middle = p[FOREHEAD_TOP] - 0.18 * height * up
+        angle = float(np.degrees(np.arctan2(up[0], -up[1])))
+        axes = (round(0.78 * height), round(0.85 * height))
+        cv2.ellipse(area, (round(float(middle[0])), round(float(middle[1]))), axes, angle, 0, 360, 1.0, -1, cv2.LINE_AA)
+    return area
+
+
+def _band(mask: Mask, half_px: int) -> Field:
+    inside = (mask > 0.5).astype(np.uint8)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * half_px + 1,) * 2)
+    edge = cv2.dilate(inside, kernel) - cv2.erode(inside, kernel)
+    return cv2.GaussianBlur(edge.astype(np.float32), (0, 0), 0.6 * half_px)  # type: ignore[return-value]
+
+
+# --- flat colour ----------------------------------------------------------------------------------------------------
+
+
+def _flatten(photo: RgbImage, places: _Places) -> LabImage:
+    """Lab of the colour areas: rolling guidance (Zhang 2014) takes texture away, mean shift (Comaniciu 2002) joins
+    what is alike; skin is smoothed once more, the room much more than the figure."""
+    calm = cv2.ximgproc.rollingGuidanceFilter(photo, d=-1, sigmaColor=22, sigmaSpace=2.5, numOfIter=4)
+    figure = cv2.pyrMeanShiftFiltering(calm, 10, 14, maxLevel=1)
+
+    h, w = photo.shape[:2]
+    half = cv2.resize(calm, (w // 2, h // 2), interpolation=cv2.INTER_AREA)  # what wants no detail is done at half size
+    far = cv2.ximgproc.rollingGuidanceFilter(half, d=-1, sigmaColor=24, sigmaSpace=2.5, numOfIter=3)
+    far = cv2.bilateralFilter(cv2.pyrMeanShiftFiltering(far, 8, 22, maxLevel=1), -1, 18, 2.5)
+    far = cv2.GaussianBlur(cv2.resize(far, (w, h), interpolation=cv2.INTER_LINEAR), (0, 0), 1.0)
+    masses = cv2.ximgproc.rollingGuidanceFilter(half, d=-1, sigmaColor=30, sigmaSpace=2.0, numOfIter=3)
+    masses = cv2.resize(cv2.pyrMeanShiftFiltering(masses, 5, 20, maxLevel=1), (w, h))
+    masses = cv2.GaussianBlur(masses, (0, 0), 0.8)
+    skin = cv2.bilateralFilter(calm, -1, 16, max(2.0, 0.022 * places.unit))
+
+    lab = _lab(figure)
+    lab = _over(lab, _lab(masses), places.hair)
+    lab = _over(lab, _lab(skin), places.skin * (1 - places.features) * (1 - places.brows))
+    lab = _over(lab, _lab(far), 1 - places.person)
+    # contours of the tone areas become smooth curves without crossing real edges
+    lab[..., 0] = 100 * cv2.ximgproc.guidedFilter(lab[..., 0] / 100, lab[..., 0] / 100, 3, 2e-4)
+    return lab
+
+
+def _grade(lab: LabImage, places: _Places) -> LabImage:
+    """Bright, slightly warm, dull colours livelier; skin keeps its own tone and its form."""
+    lightness: Field = np.clip(lab[..., 0] / 100, 0, 1)
+    ab = lab[..., 1:]
+    if places.skin_tone is not None:
+        lightness, ab = _tame_highlights(lightness, ab, places)
+    lifted = _lift(lightness)
+    if places.skin_tone is not None:
+        lifted = lifted + _skin_share(places) * (_model_skin(lifted, float(places.skin_tone[0]) / 100) - lifted)
+    chroma = np.hypot(ab[..., 0], ab[..., 1])[..., None]
+    ab = ab * (1 + 0.38 * np.exp(-chroma / 22))
+    warm = np.array([0.3, 1.2], np.float32) * lifted[..., None]
+    return np.concatenate([100 * np.clip(lifted, 0, 1)[..., None], ab + warm], -1).astype(np.float32)
+
+
+def _lift(lightness: Field) -> Field:
+    return lightness + 0.55 * lightness**2 * (1 - lightness) + 0.015  # type: ignore[no-any-return]
+
+
+def _model_skin(lifted: Field, middle: float) -> Field:
+    """The middle tone of light skin comes to lie near 0.72, in the midst of a tone step: lights and shades about it
+    then show as steps of their own. Dark skin stays where it is. Shades are deepened a little."""
+    middle = float(_lift(np.float32(middle)))  # type: ignore[arg-type]
+    aim = middle - 0.8 * max(0.0, middle - 0.71)
+    about = lifted - middle
+    return aim + np.where(about < 0, 1.15 * about, about)  # type: ignore[no-any-return]
+
+
+def _skin_share(places: _Places) -> Field:
+    return np.maximum(places.skin, 0.8 * places.face) * (1 - 0.7 * places.features) * places.person
+
+
+def _tame_highlights(lightness: Field, ab: Field, places: _Places) -> tuple[Field, Field]:
+    """Skin above its own middle tone is pressed together, and keeps at least most of its middle chroma."""
+    assert places.skin_tone is not None
+    middle = float(places.skin_tone[0]) / 100
+    room = 0.15  # how far above the middle tone a highlight may rise
+    above = np.clip(lightness - middle, 0, None)
+    pressed = np.where(above > 0, middle + room * np.tanh(above / room), lightness)
+    where = cv2.GaussianBlur(np.maximum(places.skin, places.face) * (1 - places.features), (0, 0), 0.02 * places.unit)
+    where = where * places.person
+    shine = (where * _smoothstep(0.04, 0.20, above))[..., None]
+    tone = places.skin_tone[1:]
+    return lightness + where * (pressed - lightness), ab + 0.85 * shine * (tone - ab)
+
+
+# --- ink ------------------------------------------------------------------------------------------------------------
+
+
+def _ink(photo: RgbImage, flat_lab: LabImage, places: _Places) -> Field:
+    """Flow-guided difference of Gaussians (Kang 2007; tanh ramp as in Winnemoeller 2012), with a threshold, weight
+    and shortest line that depend on what the place is; thin glasses by a finer detector of dark and bright ridges."""
+    calm = cv2.ximgproc.rollingGuidanceFilter(photo, d=-1, sigmaColor=18, sigmaSpace=1.6, numOfIter=2)
+    lab = _lab(calm) * np.float32(0.01)
+    fine = _Flow.of(lab, 2.2)
+    line = fine.difference_of_gaussians(lab[..., 0], across_px=1.05, along_px=4.5)
+    busy = _smoothstep(0.006, 0.016, cv2.boxFilter(np.abs(line), -1, (31, 31)))
+    edge = _smoothstep(
+        0.008, 0.030, np.sqrt(cv2.GaussianBlur(_Flow.of(flat_lab * np.float32(0.01), 1.0).energy, (0, 0), 1.5))
+    )
+
+    p = places
+    outline = np.maximum(p.silhouette, p.jaw * p.face)
+    threshold = 0.007 + 0.010 * busy
+    threshold += (1 - p.person) * (1 - p.silhouette) * (0.008 + 0.008 * busy)
+    threshold += 0.016 * p.smooth * (1 - p.jaw)
+    threshold -= 0.005 * outline + 0.003 * p.features
+    gain = 88.0 * (1 - 0.35 * (1 - p.person) * (1 - p.silhouette)) * (1 - 0.45 * p.smooth)
+    gate = np.maximum(0.2 + 0.8 * edge, outline)
+    ink = np.tanh(np.clip(line - threshold, 0, None) * gain) * gate * _smoothstep(0.12, 0.45, fine.coherence)
+
+    strands = _strands(lab, p)
+    ink = ink * (1 - p.hair * (1 - p.silhouette)) + strands * p.hair * (1 - p.silhouette)
+    ink = np.clip(ink * 1.2 - 0.1, 0, 1) * (1 - 0.9 * p.brows * (1 - p.features))
+    ink = _without_short_lines(ink, p)
+    ink = np.maximum(ink, _thin_glasses(_lab(photo)[..., 0] * np.float32(0.01), p))
+    return ink.astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Flow:
+    """The smoothed structure tensor's axes: (nx, ny) unit vector across the edge; energy; coherence 0..1."""
+
+    nx: Field
+    ny: Field
+    energy: Field
+    coherence: Field
+
+    @classmethod
+    def of(cls, image: LabImage, sigma_px: float) -> _Flow:
+        """Structure tensor of a (h, w, c) image, summed over channels (Brox 2006)."""
+        xx = xy = yy = np.zeros(image.shape[:2], np.float32)
+        for channel in cv2.split(image):
+            gx = cv2.Scharr(channel, cv2.CV_32F, 1, 0) / 32
+            gy = cv2.Scharr(channel, cv2.CV_32F, 0, 1) / 32
+            xx, xy, yy = xx + gx * gx, xy + gx * gy, yy + gy * gy
+        xx, xy, yy = (cv2.GaussianBlur(t, (0, 0), sigma_px) for t in (xx, xy, yy))
+        angle = 0.5 * np.arctan2(2 * xy, xx - yy)
+        root = np.sqrt((xx - yy) ** 2 + 4 * xy * xy)
+        return cls(np.cos(angle), np.sin(angle), 0.5 * (xx + yy + root), root / (xx + yy + 1e-8))
+
+    def difference_of_gaussians(self, gray: Field, across_px: float, along_px: float, ratio: float = 1.6) -> Field:
+        """DoG across the edge, averaged along it; positive on an edge's dark side. `gray` (h, w) f32 0..1."""
+        h, w = gray.shape
+        y, x = np.mgrid[0:h, 0:w].astype(np.float32)
+        wide_px = across_px * ratio
+        narrow, wide, narrow_sum, wide_sum = 0.0, 0.0, 0.0, 0.0
+        reach = int(np.ceil(2.2 * wide_px))
+        for step in range(-reach, reach + 1):
+            value = _sample(gray, x + step * self.nx, y + step * self.ny)
+            a, b = np.exp(-(step**2) / (2 * across_px**2)), np.exp(-(step**2) / (2 * wide_px**2))
+            narrow, wide, narrow_sum, wide_sum = narrow + a * value, wide + b * value, narrow_sum + a, wide_sum + b
+        return self.along(np.asarray(wide / wide_sum - narrow / narrow_sum, np.float32), along_px)
+
+    def along(self, field: Field, sigma_px: float) -> Field:
+        """Gaussian average of `field` along the edge direction (line integral)."""
+        h, w = field.shape
+        y0, x0 = np.mgrid[0:h, 0:w].astype(np.float32)
+        tangent = np.dstack([-self.ny, self.nx]).astype(np.float32)
+        total, weight = field.copy(), 1.0
+        for sign in (1, -1):
+            x, y, direction = x0, y0, sign * tangent
+            for step in range(1, int(2 * sigma_px) + 1):
+                x, y = x + direction[..., 0], y + direction[..., 1]
+                here = cv2.remap(tangent, x, y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT)
+                turned = np.sum(here * direction, -1, keepdims=True) < 0  # an axis has no sign
+                direction = np.where(turned, -here, here)
+                share = np.exp(-(step**2) / (2 * sigma_px**2))
+                total, weight = total + share * _sample(field, x, y), weight + share
+        return (total / weight).astype(np.float32)  # type: ignore[no-any-return]
+
+
+def _strands(lab: LabImage, places: _Places) -> Field:
+    """Few long lines between masses of hair: a coarser filter that follows the strands far."""
+    if not places.hair.any():
+        return np.zeros_like(places.hair)
+    flow = _Flow.of(lab, 4.0)
+    soft = cv2.GaussianBlur(lab[..., 0], (0, 0), 1.2)
+    line = flow.difference_of_gaussians(soft, across_px=1.5, along_px=9.0)
+    return (np.tanh(np.clip(line - 0.012, 0, None) * 85) * _smoothstep(0.25, 0.6, flow.coherence)).astype(np.float32)  # type: ignore[no-any-return]
+
+
+def _without_short_lines(ink: Field, places: _Places) -> Field:
+    """Takes out dashes and specks: lines shorter than an artist would bother to draw there."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((ink > 0.22).astype(np.uint8), connectivity=8)
+    extent = np.hypot(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])
+    area = stats[:, cv2.CC_STAT_AREA].astype(np.float32)
+    shortest = np.full(count, 0.055 * places.unit, np.float32)
+    for field, length in (
+        (places.hair, 0.21),
+        (places.smooth, 0.13),
+        (1 - places.person, 0.15),
+        (places.features, 0.02),
+    ):
+        inside = np.bincount(labels.ravel(), field.ravel(), count) / np.maximum(area, 1)
+        shortest = np.where(inside > 0.5, length * places.unit, shortest)
+    keep = np.clip((extent / np.maximum(shortest, 1) - 0.8) / 0.4, 0, 1).astype(np.float32)
+    keep[0] = 1.0
+    return ink * cv2.blur(keep[cv2.dilate(labels.astype(np.float32), np.ones((3, 3))).astype(np.int32)], (3, 3))  # type: ignore[no-any-return]
+
+
+def _thin_glasses(lightness: Field, places: _Places) -> Field:
+    """Frames of glasses: thin ridges, dark or bright, around the eyes. Drawn only where a ridge also bridges the nose,
+    and only those that hang together over a quarter of the face's height. `lightness` is the unfiltered one."""
+    if not places.glasses.any():
+        return np.zeros_like(lightness)
+    clear = cv2.GaussianBlur(lightness, (0, 0), 0.8)
+    kernel = _disc(0.02 * places.unit)
+    dark = _smoothstep(0.030, 0.10, cv2.morphologyEx(clear, cv2.MORPH_BLACKHAT, kernel))
+    bright = _smoothstep(0.045, 0.12, cv2.morphologyEx(clear, cv2.MORPH_TOPHAT, kernel))
+    ridge = np.maximum(dark, 0.8 * bright)
+    sure = _smoothstep(BRIDGE_LOW, BRIDGE_HIGH, np.float32(_bridge(ridge, places)))  # type: ignore[arg-type]
+    if sure <= 0:
+        return np.zeros_like(lightness)
+    ridge = ridge * places.glasses * (1 - 0.9 * places.brows) * (1 - _smoothstep(0.3, 0.9, places.features))
+    _, labels, stats, _ = cv2.connectedComponentsWithStats((ridge > 0.3).astype(np.uint8), connectivity=8)
+    extent = np.maximum(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])
+    keep = (extent > 0.22 * places.unit).astype(np.float32)
+    keep[0] = 0.0
+    return sure * ridge * cv2.blur(keep[labels], (3, 3))  # type: ignore[no-any-return]
+
+
+def _bridge(ridge: Field, places: _Places) -> float:
+    """How far (0..1) one ridge crosses the nose between the eyes: 1 for glasses, little for a wrinkle."""
+    if places.upright is None:
+        return 0.0
+    patch = cv2.warpAffine(ridge, places.upright, (32, 24))
+    return float(np.mean(np.sort(patch.max(0))[:16]))
+
+
+# --- small things ---------------------------------------------------------------------------------------------------
+
+
+def _lab(rgb: RgbImage) -> LabImage:
+    return cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)  # type: ignore[return-value]
+
+
+def _over(below: LabImage, above: LabImage, share: Field) -> LabImage:
+    return below + share[..., None] * (above - below)
+
+
+def _smoothstep(low: float, high: float, x: Field) -> Field:
+    t = np.clip((x - low) / (high - low), 0, 1)
+    return t * t * (3 - 2 * t)  # type: ignore[no-any-return]
+
+
+def _sample(field: Field, x: Field, y: Field) -> Field:
+    return cv2.remap(field, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)  # type: ignore[return-value]
+
+
+def _disc(radius_px: float) -> NDArray[np.uint8]:
+    side = 2 * max(1, round(radius_px)) + 1
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))  # type: ignore[return-value]
+
+
+def _fill(mask: Field, polygon: Landmarks, grow: float = 0.0) -> None:
+    shape = [np.int32(np.round(polygon))]
+    cv2.fillPoly(mask, shape, 1.0, cv2.LINE_AA)
+    if grow >= 0.5:
+        cv2.polylines(mask, shape, True, 1.0, max(1, round(2 * grow)), cv2.LINE_AA)

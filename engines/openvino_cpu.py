@@ -52,8 +52,9 @@ class OpenVinoEngine:
             }
             compiled = core.compile_model(_with_u8_ends(network), "CPU", hints)
         except RuntimeError as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise EngineError(f"OpenVINO cannot load {model}: {reason}") from error
+            raise EngineError(
+                f"OpenVINO cannot load the generator {model}: restore the file, or use --engine onnxruntime."
+            ) from error
         self._request: Any = compiled.create_infer_request()
 
     def run(self, rgb: RgbImage) -> NDArray[np.uint8]:

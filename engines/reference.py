@@ -43,7 +43,7 @@ class OnnxRuntimeEngine:
         try:
             session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # a new exception type for every kind of damage, all derived from Exception only
-            raise EngineError(f"ONNX Runtime cannot load {model}: {str(error).splitlines()[0]}") from error
+            raise EngineError(f"The generator {model} is damaged or no ONNX file; restore it.") from error
         self.size = size
         self.channels = check_generator(model, _ports(session.get_inputs()), _ports(session.get_outputs()), size)
         self._input = session.get_inputs()[0].name

@@ -1,0 +1,42 @@
+# make demo    set up, then draw the demo clip: out/demo.mp4 and out/demo.png
+# make run     set up, then the live filter: camera to virtual camera and preview
+# make test    set up, then lint, format, types and tests
+# make check   lint, format and types only
+# make clean   remove what was made here; `make clean-all` removes .venv too
+
+PYTHON ?= python3
+RUN := .venv/bin/python
+
+.PHONY: demo run test check setup setup-dev clean clean-all
+
+demo: setup
+	@mkdir -p out
+	@$(RUN) run.py --source demo --sink out/demo.mp4 --stats out/demo.json
+	@$(RUN) -m realtime.pair realtime/demo/demo.mp4 out/demo.mp4 out/demo.png
+	@echo "The drawn clip: out/demo.mp4   photo | drawing: out/demo.png   figures: out/demo.json"
+
+run: setup
+	@$(RUN) run.py $(ARGS)
+
+test: check
+	@$(RUN) -m pytest
+
+check: setup-dev
+	@$(RUN) -m ruff check --quiet .
+	@$(RUN) -m ruff format --quiet --check . || { echo "Format with: .venv/bin/ruff format" >&2; exit 1; }
+	@$(RUN) -m mypy --no-error-summary
+
+setup:
+	@$(PYTHON) bootstrap.py
+	@$(RUN) -m engines.assets
+
+setup-dev:
+	@$(PYTHON) bootstrap.py --dev
+	@$(RUN) -m engines.assets
+
+clean:
+	rm -rf out .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+clean-all: clean
+	rm -rf .venv

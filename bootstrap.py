@@ -40,13 +40,14 @@ def main() -> int:
 def what_is_lacking() -> str:
     """What keeps this machine from running the filter, and the remedy; empty if nothing."""
     here = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036  # this file is what an older Python gets to run first
         return (
             f"LiveToon needs Python 3.11 or newer; {sys.executable} is {here}. Install a newer one and name it, "
             "for example: make demo PYTHON=python3.12"
         )
     if importlib.util.find_spec("ensurepip") is None:  # Debian and Ubuntu ship it apart
-        return f"{sys.executable} cannot make virtual environments. Install with: sudo apt-get install -y python{here}-venv"
+        package = f"python{here}-venv"
+        return f"{sys.executable} cannot make virtual environments. Install with: sudo apt-get install -y {package}"
     from realtime.system_libraries import missing_libraries, remedy  # not before the version is known to be right
 
     missing = missing_libraries()

@@ -6,6 +6,7 @@ reads it. Imported only when a clip or stream is opened: PyAV costs start-up tim
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -25,7 +26,7 @@ _ATTACHED_PICTURE = 1024  # AV_DISPOSITION_ATTACHED_PIC: the cover of a piece of
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
 _HD_HEIGHT = 720  # untagged video from here on is BT.709, below BT.601: what players assume
 _SQUARE_ENOUGH = 0.02  # pixels this little off square are the rounding of an encoder
-_MISSING_SHARE = 0.02  # a header may count a frame or two that an edit list hides; more is damage
+_MISSING_S, _MISSING_SHARE = 0.5, 0.02  # a header may count a frame or two that an edit list hides; more is damage
 
 
 class Clip:
@@ -158,13 +159,20 @@ class Clip:
 
     def _report(self, track: Any, given: int) -> None:
         """Says so when a file gave less than it promised."""
-        promised = int(track.frames)
-        if promised - given > max(2, _MISSING_SHARE * promised) and not self._stream and given:
+        if self._stream or not given:
+            return
+        promised, duration_s = int(track.frames), _duration_s(track)
+        early = promised - given > max(2, _MISSING_SHARE * promised)
+        if not promised and duration_s is not None and self._pts_s is not None:
+            start_s = float((track.start_time or 0) * track.time_base)
+            early = duration_s - (self._pts_s - start_s) > max(_MISSING_S, _MISSING_SHARE * duration_s)
+        if early:
+            of = f" of its {promised}" if promised else ""
             self._say(
-                f"{self._what} ends early: {given} of its {promised} pictures could be read, the rest is missing "
-                "or damaged. What was read is kept."
+                f"{self._what} ends early: {given}{of} pictures could be read, the rest is missing or damaged. "
+                "What was read is kept."
             )
-        elif self._damaged and given:
+        elif self._damaged:
             self._say(f"{self._what} is damaged in {self._damaged} places; {given} pictures could be read.")
 
     def _again(self) -> RgbImage | None:
@@ -213,9 +221,16 @@ class Clip:
 def _frame_count(track: Any, fps: float) -> int | None:
     if track.frames:
         return int(track.frames)
+    duration_s = _duration_s(track)
+    return None if duration_s is None else max(1, round(duration_s * fps))
+
+
+def _duration_s(track: Any) -> float | None:
+    """As the track says; Matroska and WebM keep it in a tag, as 00:01:02.345."""
     if track.duration:
-        return max(1, round(float(track.duration * track.time_base) * fps))
-    return None
+        return float(track.duration * track.time_base)
+    match = re.match(r"(\d+):(\d+):(\d+(?:\.\d+)?)", track.metadata.get("DURATION", ""))
+    return None if match is None else int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3])
 
 
 def _reason(error: Exception) -> str:

@@ -1,0 +1,154 @@
+"""From the user's words for sinks to open ones, and one picture to all of them.
+
+Comes in: `--sink` words; then pictures, on the main thread. Goes out: every picture to every sink.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from realtime.errors import SinkError
+from realtime.settings import CLIP_SUFFIXES, PICTURE_SUFFIXES
+from realtime.sinks.contract import Sink
+from realtime.sinks.null import Null
+from realtime.sinks.picture import PictureFile, PictureSequence, is_sequence
+from realtime.types import Picture, Size
+
+Say = Callable[[str], None]
+
+
+class Sinks:
+    """Sends every picture to every sink, and closes them all.
+
+    live: a sink that fails is left behind with a line said, as long as another one works; else its failure ends the
+    run. frame_count: for the progress bar, which only a terminal shows.
+    """
+
+    def __init__(self, sinks: Sequence[Sink], *, live: bool, frame_count: int | None, say: Say) -> None:
+        self._sinks = list(sinks)
+        self._live = live
+        self._say = say
+        self._progress: tqdm[Any] | None = None
+        if not live and frame_count is not None and frame_count > 1 and sys.stderr.isatty():
+            self._progress = tqdm(total=frame_count, unit="frame", dynamic_ncols=True)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the sinks that still work."""
+        return tuple(sink.name for sink in self._sinks)
+
+    def send(self, picture: Picture) -> None:
+        """Sends it; raises `SinkError` when the last sink fails, or any sink of a run that is not live."""
+        for sink in tuple(self._sinks):
+            try:
+                sink.send(picture)
+            except SinkError as error:
+                self._leave(sink, error)
+        if self._progress is not None:
+            self._progress.update()
+
+    def close(self) -> None:
+        """Closes every sink, even when one fails; then raises the first `SinkError`."""
+        if self._progress is not None:
+            self._progress.close()
+            self._progress = None
+        sinks, self._sinks = self._sinks, []
+        first: SinkError | None = None
+        for sink in sinks:
+            try:
+                sink.close()
+            except SinkError as error:
+                first = first or error
+        if first is not None:
+            raise first
+
+    def __enter__(self) -> Sinks:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        try:
+            self.close()
+        except SinkError as error:
+            if kind is None:
+                raise
+            self._say(str(error))  # what ended the run is the error to report
+
+    def _leave(self, sink: Sink, error: SinkError) -> None:
+        self._sinks.remove(sink)
+        with suppress(SinkError):  # its first error says it
+            sink.close()
+        if not self._live or not self._sinks:
+            raise error
+        self._say(f"{error} Going on without {sink.name}.")
+
+
+def open_sinks(
+    uris: Sequence[str],
+    *,
+    size: Size,
+    fps: float,
+    clip: Path | None,
+    live: bool,
+    frame_count: int | None,
+    say: Say,
+    preview_status: Callable[[], str],
+    on_key: Callable[[str], None],
+    mirrored: bool,
+) -> Sinks:
+    """The sinks that `uris` name; without any, the virtual camera and the preview, those that exist here.
+
+    size, fps: of the pictures. clip: the source's file: its sound is carried over, and no sink may overwrite it.
+    preview_status, on_key, mirrored: see `Preview`. Files are checked now and made with the first picture. Raises
+    `SinkError`; sinks that were open are closed then.
+    """
+
+    def opened(uri: str) -> Sink:
+        path = Path(uri)
+        if uri == "null":
+            return Null()
+        if uri == "preview":
+            from realtime.sinks.preview import Preview
+
+            return Preview(size, status=preview_status, on_key=on_key, mirrored=mirrored)
+        if uri == "virtualcam" or uri.startswith("virtualcam:"):
+            from realtime.sinks.virtualcam import open_virtual_camera
+
+            return open_virtual_camera(uri.partition(":")[2] or None, size, fps)
+        if path.suffix.lower() in CLIP_SUFFIXES:
+            from realtime.sinks.clip import ClipFile
+
+            return ClipFile(path, size, fps, clip, say)
+        if path.suffix.lower() in PICTURE_SUFFIXES:
+            return PictureSequence(path) if is_sequence(path) else PictureFile(path, clip)
+        wanted = ", ".join(CLIP_SUFFIXES + PICTURE_SUFFIXES)
+        raise SinkError(f"'{uri}' is no sink; expected virtualcam, preview, null, or a file ending in {wanted}.")
+
+    sinks: list[Sink] = []
+    try:
+        if uris:
+            places = [Path(uri).absolute() for uri in uris]
+            for number, uri in enumerate(uris):
+                if places[number] in places[:number]:
+                    raise SinkError(f"--sink {uri} is named twice; name it once.")
+                sinks.append(opened(uri))
+        else:
+            for uri in ("virtualcam", "preview"):
+                try:
+                    sinks.append(opened(uri))
+                except SinkError as error:
+                    say(f"Without {uri}: {error}")
+            if not sinks:
+                raise SinkError(
+                    "There is neither a virtual camera nor a screen here for the pictures. Name a file: --sink out.mp4."
+                )
+    except BaseException:
+        for sink in sinks:
+            sink.close()
+        raise
+    return Sinks(sinks, live=live, frame_count=frame_count, say=say)

@@ -12,14 +12,18 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from realtime.ink.canvas import Canvas, Points, curve, luma, smoothstep, vector
+from realtime.ink.canvas import Canvas, curve
 from realtime.ink.face import FaceSketch
+from realtime.ink.measure import Points, length, luma, smoothstep, smoothsteps, vector
 from realtime.ink.memory import FaceMemory
 from realtime.landmarks import EYES, EyePoints
 
 STATIONS = 9
-ACROSS = np.linspace(-2.4, 2.4, 17, dtype=np.float32)  # places across the brow, in halves of the mesh's thickness
-SHAPE_TAU_S, COLOUR_TAU_S, VISIBLE_TAU_S = 0.35, 0.6, 0.3
+# Places across the brow in halves of the mesh's thickness; above reaches further, a raised brow leaves the mesh.
+ACROSS = np.linspace(-4.2, 2.1, 22, dtype=np.float32)
+WINDOW = np.exp(-(((ACROSS + 0.55) / 1.95) ** 4))
+REACH = (-2.3, 0.8)  # how far the mass may lie from the mesh
+SHAPE_TAU_S, COLOUR_TAU_S, VISIBLE_TAU_S = 0.2, 0.6, 0.12
 TAPER = (0.14, 0.48, 0.78, 0.95, 1.0, 1.0, 0.98, 0.9, 0.62)  # thickness from the temple to the nose
 
 
@@ -32,7 +36,7 @@ def draw_brows(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
 def _draw_brow(canvas: Canvas, face: FaceSketch, memory: FaceMemory, eye: EyePoints, side: int) -> None:
     top, bottom = (curve(face.points[chain], STATIONS) for chain in (eye.brow_top, eye.brow_bottom))
     middle, half = (top + bottom) / 2, (bottom - top) / 2
-    length = float(np.linalg.norm(middle[-1] - middle[0]))
+    reach = length(middle[-1] - middle[0])
     # A brow seen from its end has no mass; one thinner than this in the mesh is measured as if it had this thickness.
     least = 0.016 * face.width
     thin = np.linalg.norm(half, axis=1, keepdims=True)
@@ -44,20 +48,21 @@ def _draw_brow(canvas: Canvas, face: FaceSketch, memory: FaceMemory, eye: EyePoi
         face.photo, place[..., 0], place[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     ).astype(np.float32)
     level = luma(colours)
-    skin = np.maximum(np.percentile(level, 85, axis=1), 0.35 * face.photo_skin)
-    window = np.exp(-((ACROSS / 1.35) ** 4))
-    dark = np.clip((skin[:, None] - level) / skin[:, None] - 0.07, 0, 1) * window
+    skin = np.maximum(np.sort(level, 1)[:, int(0.85 * len(ACROSS))], 0.35 * face.photo_skin)
+    dark = np.clip((skin[:, None] - level) / skin[:, None] - 0.07, 0, 1) * WINDOW
     mass = dark.sum(1) + 1e-3
     centre = (dark * ACROSS).sum(1) / mass
     spread = np.sqrt((dark * (ACROSS - centre[:, None]) ** 2).sum(1) / mass)
-    clear = _rise(0.05, 0.22, dark.max(1))
+    clear = smoothsteps(0.05, 0.22, dark.max(1))
     # Above the brow there has to be skin again: else it is hair, or the edge of a hat.
-    above = level[:, :3].mean(1) / np.maximum(0.5 * (skin + level[:, -3:].mean(1)), 1)
-    clear = clear * _rise(0.45, 0.75, above)
+    place = np.clip(np.searchsorted(ACROSS, centre - 1.9), 1, len(ACROSS) - 2)
+    rows = np.arange(STATIONS)
+    above = np.maximum(level[rows, place - 1], level[rows, place])
+    clear = clear * smoothsteps(0.45, 0.75, above / np.maximum(0.5 * (skin + level[:, -3:].mean(1)), 1))
     # Below it as well: else it is a dark lens.
-    clear = clear * _rise(0.28, 0.45, level[:, -4:].mean(1) / face.photo_skin)
+    clear = clear * smoothsteps(0.28, 0.45, level[:, -4:].mean(1) / face.photo_skin)
     trust = clear / (clear.mean() + 1e-3)
-    centre = np.clip(centre, -0.8, 0.8) * np.minimum(trust, 1)
+    centre = np.clip(centre, *REACH) * np.minimum(trust, 1)
     thick = np.clip(1.55 * spread, 0.4, 1.05)
 
     shape = memory.ease(f"brow {side}", np.stack([_calm(centre), _calm(thick), _calm(clear)]), SHAPE_TAU_S)
@@ -70,8 +75,8 @@ def _draw_brow(canvas: Canvas, face: FaceSketch, memory: FaceMemory, eye: EyePoi
     tone = memory.ease(f"brow colour {side}", tone / face.photo_skin, COLOUR_TAU_S, believed) * face.photo_skin
 
     seen = float(shape[2].mean())
-    visible = memory.ease_share(f"brow seen {side}", smoothstep(0.3, 0.65, seen), VISIBLE_TAU_S)
-    alpha = face.alpha * face.detail * visible * smoothstep(0.06, 0.12, length / face.width)
+    visible = memory.ease_share(f"brow seen {side}", smoothstep(0.34, 0.56, seen), VISIBLE_TAU_S)
+    alpha = face.alpha * face.detail * visible * smoothstep(0.06, 0.12, reach / face.width)
     if alpha < 0.01:
         return
     colour = face.drawn(tone) * np.float32(0.74) + face.ink * np.float32(0.12)
@@ -91,8 +96,3 @@ def _calm(values: Points) -> Points:
     """Smoothed along the brow."""
     padded = np.pad(values, 1, mode="edge")
     return ((padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4).astype(np.float32)
-
-
-def _rise(low: float, high: float, values: Points) -> Points:
-    t = np.clip((values - low) / (high - low), 0, 1)
-    return (t * t * (3 - 2 * t)).astype(np.float32)

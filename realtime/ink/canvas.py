@@ -1,38 +1,23 @@
 """Strokes and filled shapes on a picture, anti-aliased.
 
-Comes in: outlines in pixels of the picture (its left upper corner is 0, 0 and the first pixel's centre 0.5, 0.5).
-Goes out: the same array, painted in place, touched only inside each shape's own box. Runs on the main thread.
+Comes in: outlines in pixels of the picture. Goes out: the same array, painted in place, touched only inside each
+shape's own box. Runs on the main thread.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from realtime.ink.measure import Colour, Floats, Points, vector
 from realtime.types import GrayImage, RgbImage
 
-Floats = NDArray[np.floating[Any]]
-Points = Floats  # (n, 2) pixels
-Colour = Floats  # (3,) RGB 0..255
 Box = tuple[int, int, int, int]  # x0, y0, x1, y1; the second corner is outside
 
 SUBPIXEL_BITS = 4
 FINE_PX = 400  # shapes wider than this are drawn at single resolution: their edges are fine enough
-
-
-def vector(*values: float) -> NDArray[np.float32]:
-    """A small f32 array: a point or a colour."""
-    return np.array(values, np.float32)
-
-
-def smoothstep(low: float, high: float, value: float) -> float:
-    """0 below `low`, 1 above `high`, 3t^2 - 2t^3 between; falls instead where `low` is above `high`."""
-    t = min(max((value - low) / (high - low), 0.0), 1.0)
-    return t * t * (3 - 2 * t)
 
 
 @lru_cache(maxsize=64)
@@ -151,16 +136,3 @@ def soft_coverage(outline: Points, box: Box, feather_px: float) -> GrayImage:
     if feather_px > 0.3:
         mask = cv2.GaussianBlur(mask, (0, 0), feather_px)  # type: ignore[assignment]
     return mask
-
-
-def sample(rgb: RgbImage, points: Points) -> Floats:
-    """(n, 3) colours of the pixels at the points; outside of the picture its edge."""
-    height, width = rgb.shape[:2]
-    x = np.clip(points[:, 0], 0, width - 1).astype(np.intp)
-    y = np.clip(points[:, 1], 0, height - 1).astype(np.intp)
-    return rgb[y, x].astype(np.float32)
-
-
-def luma(colours: Floats) -> Floats:
-    """Rec. 601 luma of RGB in the last axis."""
-    return colours @ vector(0.299, 0.587, 0.114)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.ink.canvas import Colour, Points, luma, sample, smoothstep, vector
+from realtime.ink.measure import Colour, Points, length, luma, middle_colour, sample, smoothstep, vector
 from realtime.ink.memory import FaceMemory
 from realtime.landmarks import CHIN, FOREHEAD_TOP, LEFT_TEMPLE, RIGHT_TEMPLE
 from realtime.types import Face, RgbImage
@@ -72,8 +72,8 @@ class FaceSketch:
 def sketch_face(face: Face, photo: RgbImage, drawing: RgbImage, memory: FaceMemory, weight: float) -> FaceSketch | None:
     """What this frame's strokes need; None where nothing is to be drawn: too small, turned away, out of the frame."""
     points = np.ascontiguousarray(face.landmarks[:, :2], np.float32)
-    height = float(np.linalg.norm(points[CHIN] - points[FOREHEAD_TOP]))
-    across = float(np.linalg.norm(points[LEFT_TEMPLE] - points[RIGHT_TEMPLE]))
+    height = length(points[CHIN] - points[FOREHEAD_TOP])
+    across = length(points[LEFT_TEMPLE] - points[RIGHT_TEMPLE])
     width = max(across, height / WIDTH_TO_HEIGHT)
     yaw_deg = yaw_of(face)
     alpha = memory.presence * smoothstep(SMALLEST_PX, SMALL_PX, width) * smoothstep(*YAW_FADE_DEG[::-1], abs(yaw_deg))
@@ -81,7 +81,7 @@ def sketch_face(face: Face, photo: RgbImage, drawing: RgbImage, memory: FaceMemo
     outside = high[0] < 0 or high[1] < 0 or low[0] > photo.shape[1] or low[1] > photo.shape[0]
     if alpha < 0.01 or outside:
         return None
-    in_photo, in_drawing = (np.median(sample(rgb, points[SKIN]), 0) for rgb in (photo, drawing))
+    in_photo, in_drawing = (middle_colour(sample(rgb, points[SKIN])) for rgb in (photo, drawing))
     gain = memory.ease("gain", np.clip((in_drawing + 4) / (in_photo + 4), 0.5, 6), LIGHT_TAU_S)
     skin = memory.ease("skin", in_drawing, LIGHT_TAU_S)
     photo_skin = float(memory.ease("photo skin", luma(in_photo), LIGHT_TAU_S))

@@ -12,21 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.ink.canvas import (
-    Box,
-    Canvas,
-    Colour,
-    Points,
-    blend,
-    box_of,
-    curve,
-    luma,
-    sample,
-    smoothstep,
-    soft_coverage,
-    vector,
-)
+from realtime.ink.canvas import Box, Canvas, blend, box_of, curve, soft_coverage
 from realtime.ink.face import FaceSketch
+from realtime.ink.measure import Colour, Points, length, luma, middle_colour, sample, smoothstep, vector
 from realtime.ink.memory import FaceMemory
 from realtime.landmarks import (
     LIPS_INNER_BOTTOM,
@@ -48,11 +36,11 @@ def draw_mouth(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
     corners = face.points[LIPS_OUTER_TOP[[0, -1]]]
     opening = mouth_opening(face.points)
     ajar = smoothstep(SHUT, AJAR, opening)
-    width = float(np.linalg.norm(corners[1] - corners[0]))
+    width = length(corners[1] - corners[0])
     alpha = face.alpha * smoothstep(0.14, 0.22, width / face.width)
     if alpha < 0.01:
         return
-    lip = memory.ease("lip", np.median(sample(face.drawing, _lip_points(face)), 0), 0.5)
+    lip = memory.ease("lip", middle_colour(sample(face.drawing, _lip_points(face))), 0.5)
     ink = face.ink * np.float32(0.75) + lip * np.float32(0.20)
     if ajar > 0.01:
         _draw_inside(canvas, face, upper, lower, lip, memory, alpha * ajar)
@@ -100,7 +88,7 @@ def _draw_inside(
     # All of it lies in the lips' shade: most below the upper lip and in the corners.
     depth = face.down * (0.016 * face.width)
     shade = soft_coverage(np.concatenate([upper - depth, (upper + depth)[::-1]]), box, 0.008 * face.width)
-    share = (shade * np.float32(0.42 / 255))[..., None]
+    share = (shade * np.float32(0.36 / 255))[..., None]
     blend(canvas.rgb[y0:y1, x0:x1], (picture * (1 - share)).astype(np.uint8), inside, alpha)
 
 
@@ -132,7 +120,7 @@ def _teeth_and_tongue(
     red = (colours[..., 0] - colours[..., 1]) / np.maximum(colours[..., 0], 12)
     skin = face.skin / face.gain
     skin_red = float((skin[0] - skin[1]) / max(float(skin[0]), 12.0))
-    lip_photo = np.median(sample(face.photo, _lip_points(face)), 0)
+    lip_photo = middle_colour(sample(face.photo, _lip_points(face)))
     lip_red = float((lip_photo[0] - lip_photo[1]) / max(float(lip_photo[0]), 12.0))
     limit = max(0.13, 0.9 * skin_red, 0.72 * lip_red)
     bright = np.clip((level - 0.36) / 0.2, 0, 1)
@@ -175,7 +163,7 @@ def _calm(band: Points) -> Points:
     """Smoothed along the mouth: median against single stations, then a mean."""
     padded = np.pad(band, ((0, 0), (2, 2)), mode="edge")
     windows = np.lib.stride_tricks.sliding_window_view(padded, 5, axis=1)
-    middle = np.pad(np.median(windows, -1), ((0, 0), (2, 2)), mode="edge")
+    middle = np.pad(np.sort(windows, -1)[..., 2], ((0, 0), (2, 2)), mode="edge")
     return np.lib.stride_tricks.sliding_window_view(middle, 5, axis=1) @ vector(1, 2, 3, 2, 1) / 9
 
 

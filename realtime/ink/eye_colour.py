@@ -1,0 +1,157 @@
+"""What the photo tells about an eye: whether one is to be seen at all, the light on it, iris and white.
+
+Comes in: a `FaceSketch`, an `Eye`, the face's memory. Goes out: shares and colours for the drawing. Main thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from realtime.ink.eye_shape import IRIS_GROWTH, Eye, inside_lids
+from realtime.ink.face import FaceSketch
+from realtime.ink.measure import Colour, clamp, length, luma, middle_colour, quantile, sample, smoothstep, vector
+from realtime.ink.memory import FaceMemory
+
+IRIS_TAU_S, LIGHT_TAU_S = 2.0, 0.5
+IRIS_OVER_SKIN = vector(0.42, 0.37, 0.33)  # dark brown: until an iris was seen well
+COMMON_SKIN = vector(1.22, 0.95, 0.82)  # RGB over luma of skin in white light, the mean of many people
+_ANGLES = np.linspace(0, 2 * np.pi, 24, endpoint=False, dtype=np.float32)
+_CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], 1)
+IRIS_POINTS = np.concatenate([r * _CIRCLE for r in (0.5, 0.62, 0.74)]) / IRIS_GROWTH  # in radii of the drawn iris
+LID_SHARES = np.linspace(0.2, 0.85, 6, dtype=np.float32)[:, None, None]  # between upper and lower lid
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Light:
+    """The light on one eye. photo, drawing: RGB of the skin below it, in the photo and as the generator drew it."""
+
+    photo: Colour
+    drawing: Colour
+
+    def drawn(self, photo_colour: Colour) -> Colour:
+        """A colour of the photo as it looks in the drawing, in the light on this eye."""
+        return np.minimum(photo_colour * np.clip((self.drawing + 4) / (self.photo + 4), 0.4, 6), 250)
+
+
+def light_on(face: FaceSketch, eye: Eye, memory: FaceMemory, side: int) -> Light:
+    """The light on one eye, measured on the skin below it and smoothed in time."""
+    below = np.concatenate([eye.own_lower[4:-4:2] + eye.down * (eye.width * k) for k in (0.2, 0.3, 0.4)])
+    photo, drawing = (middle_colour(sample(rgb, below)) for rgb in (face.photo, face.drawing))
+    # Bags and rims of glasses lie there too: the cheeks and forehead have a say.
+    photo = 0.65 * photo + 0.35 * face.skin / face.gain
+    drawing = 0.65 * drawing + 0.35 * face.skin
+    both = memory.ease(f"light {side}", np.stack([photo, drawing]), LIGHT_TAU_S)
+    return Light(np.maximum(both[0], 3), np.maximum(both[1], 3))
+
+
+@dataclass(frozen=True, slots=True)
+class Cues:
+    """What the photo shows where an eye should be, brightness over that of the face's skin.
+
+    ring: the skin below the eye. likeness: correlation (-1..1) with a dark disc on a bright ground, where the iris
+    should be. contrast: white minus iris. openness: 0 closed to 1.
+    """
+
+    ring: float
+    likeness: float
+    contrast: float
+    opened: float
+
+    @classmethod
+    def of(cls, face: FaceSketch, eye: Eye) -> Cues:
+        """Measured in this frame's photo."""
+        below = np.concatenate([eye.own_lower[3:-3:3] + eye.down * (eye.width * k) for k in (0.18, 0.28, 0.38)])
+        ring = min(quantile(luma(sample(face.photo, below)), 0.5) / face.photo_skin, 1.0)
+        points = (eye.own_upper[2:-2] * (1 - LID_SHARES) + eye.own_lower[2:-2] * LID_SHARES).reshape(-1, 2)
+        level = np.minimum(luma(sample(face.photo, points)) / face.photo_skin, 1.5)
+        across = (points - eye.iris) @ eye.right / max(length(eye.across), 1e-3)
+        along = (points - eye.iris) @ eye.down / max(eye.radius, 1e-3)
+        radius = np.hypot(across, along) * IRIS_GROWTH
+        disc = np.clip((radius - 0.75) / 0.4, 0, 1)
+        a, b = disc - disc.mean(), level - level.mean()
+        likeness = float((a * b).sum() / (np.sqrt((a * a).sum() * (b * b).sum()) + 1e-6))
+        iris, white = level[radius < 0.75], level[radius > 1.15]
+        seen = len(iris) > 2 and len(white) > 2
+        contrast = quantile(white, 0.7) - quantile(iris, 0.5) if seen else 0.0
+        return cls(ring, likeness, contrast, eye.opened)
+
+    @property
+    def score(self) -> float:
+        """Above 0.1: most likely an uncovered eye. The weights were chosen on some hundred portraits."""
+        skin = 1.6 * (self.ring - 0.5)
+        pattern = 0.8 * self.likeness + 0.6 * clamp(self.contrast, -0.3, 0.5)
+        return skin + self.opened * pattern + (1 - self.opened) * 0.3  # closed: only the skin tells
+
+
+def evidence(cues: list[Cues]) -> list[float]:
+    """0..1 for each eye: how much the photo looks like an uncovered eye there.
+
+    Dark glasses cover both eyes, so each eye has a say for the other, and skin that is very dark on one side hides
+    both, unless an eye is unmistakable.
+    """
+    lit = smoothstep(0.22, 0.38, min(c.ring for c in cues))
+    found = []
+    for own, other in ((cues[0], cues[1]), (cues[1], cues[0])):
+        clear = smoothstep(0.4, 0.6, own.likeness) * smoothstep(0.15, 0.3, own.contrast)
+        found.append(max(lit, clear) * smoothstep(0.0, 0.12, 0.6 * own.score + 0.4 * other.score))
+    return found
+
+
+def remember_iris(
+    face: FaceSketch, eyes: list[Eye], lights: list[Light], seen: list[float], memory: FaceMemory
+) -> None:
+    """Keeps the middle tone of both irises over the skin's, learnt from the frames that show them well.
+
+    Over the skin's: so a lamp being switched on, or one that lights half the face, changes nothing in it.
+    """
+    ratios, weight = np.zeros(3, np.float32), 0.0
+    for eye, light, trust in zip(eyes, lights, seen, strict=True):
+        points = eye.iris + IRIS_POINTS @ np.stack([eye.across, eye.along])
+        inside = inside_lids(eye, points, 0.05 * eye.width)
+        share = float(inside.mean()) * trust * smoothstep(0.1, 0.2, eye.openness) * smoothstep(1.5, 4.0, eye.radius)
+        if share > 0.05:
+            found = sample(face.photo, points[inside])
+            level = luma(found)
+            low, high = quantile(level, 0.3), quantile(level, 0.8)  # lashes below, reflections and white above
+            ratios += found[(level >= low) & (level <= high)].mean(0) / light.photo * share
+            weight += share
+    trust = smoothstep(0.05, 0.5, weight)
+    ratio = IRIS_OVER_SKIN + trust * (ratios / max(weight, 1e-3) - IRIS_OVER_SKIN)
+    memory.ease("iris", np.clip(ratio, 0.02, 1.5), IRIS_TAU_S, trust)
+
+
+def iris_colour(light: Light, memory: FaceMemory) -> Colour:
+    """RGB of the iris's middle tone in the drawing: a little more vivid than in the photo, never black or white."""
+    ratio = memory["iris"]
+    # Small dark irises come out of a camera as good as black: most of them are brown.
+    dark = 0.5 * smoothstep(0.45, 0.22, float(luma(ratio)))
+    brown = IRIS_OVER_SKIN * (luma(ratio) / luma(IRIS_OVER_SKIN))
+    drawn = light.drawn((ratio + dark * (brown - ratio)) * light.photo)
+    grey = float(luma(drawn))
+    vivid = grey + (drawn - grey) * 1.45
+    aim = clamp(1.1 * grey, 34, 145)
+    return np.clip(vivid * (aim / max(grey, 1.0)), 8, 215).astype(np.float32)
+
+
+def white_colour(face: FaceSketch, eye: Eye, light: Light, trust: float, memory: FaceMemory, side: int) -> Colour:
+    """RGB of the white in the drawing: the photo's where it can be seen, never much above the light on the lids."""
+    level = float(luma(light.drawing))
+    # What white paper would be in this light: paler than the skin, with the tint the light gives to common skin.
+    tint = np.clip(light.drawing / max(level, 1.0) / COMMON_SKIN, 0.25, 2.0)
+    # People's skins differ, and a black-and-white picture has none: only a coloured lamp goes beyond that.
+    tint = 1 + smoothstep(0.25, 0.6, float(np.abs(tint - 1).max())) * (tint - 1)
+    tint = tint / max(float(luma(tint)), 0.1)
+    paper = vector(1, 0.985, 0.975) * (0.4 + 0.6 * tint) * (level + 0.50 * (250 - level)) * 0.86 + 0.14 * light.drawing
+    inside = np.concatenate([eye.own_upper[3:-3] * (1 - k) + eye.own_lower[3:-3] * k for k in (0.4, 0.55, 0.7)])
+    away = np.abs((inside - eye.iris) @ eye.right) > 1.1 * eye.radius / IRIS_GROWTH
+    if away.sum() >= 4 and trust > 0.3:
+        colours = sample(face.photo, inside[away])
+        grey = luma(colours)
+        measured = light.drawn(colours[grey >= quantile(grey, 0.6)].mean(0))
+        aim = clamp(float(luma(measured)) * 1.2, 0.8 * level + 25, float(luma(paper)))
+        # Reddened corners are not the white's colour: only its brightness is taken, with a trace of its hue.
+        measured = 0.75 * paper * (aim / max(float(luma(paper)), 1.0)) + 0.25 * measured
+        paper = 0.35 * paper + 0.65 * measured
+    return memory.ease(f"white {side}", np.clip(paper, 0, 246), LIGHT_TAU_S)

@@ -1,0 +1,101 @@
+"""The shape of an eye to be drawn, from the person's own lids and iris.
+
+Comes in: a `FaceSketch` and the mesh's points of one eye. Goes out: an `Eye`. Runs on the main thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.ink.canvas import curve
+from realtime.ink.face import FaceSketch
+from realtime.ink.measure import Points, clamp, length, smoothstep, vector
+from realtime.landmarks import EyePoints, eye_openness
+
+CLOSED, OPEN = 0.05, 0.12  # lid distance over eye width: only a line below the first, a full eye above the second
+WIDE = 0.28  # lid distance over eye width from which on an eye is enlarged in full
+LID_GROWTH = (0.22, 0.10)  # upper and lower lid move out by this share of their distance from the eye's middle line
+WIDTH_GROWTH = 1.05
+IRIS_GROWTH = 1.14
+SAMPLES = 25  # points of a lid's curve
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Eye:
+    """The geometry of one drawn eye; chains run from the outer corner to the inner one.
+
+    upper, lower: (SAMPLES, 2) px, the lids to be drawn. own_upper, own_lower: the person's lids. right: unit vector
+    from the picture-left corner to the picture-right one. down: unit vector across it. width: px between the corners.
+    iris: centre. across, along: half axes of the iris ellipse, px vectors. openness: of the person's lids. opened: 0
+    closed to 1.
+    """
+
+    upper: Points
+    lower: Points
+    own_upper: Points
+    own_lower: Points
+    right: NDArray[np.float32]
+    down: NDArray[np.float32]
+    width: float
+    iris: NDArray[np.float32]
+    across: NDArray[np.float32]
+    along: NDArray[np.float32]
+    openness: float
+    opened: float
+
+    @property
+    def radius(self) -> float:
+        """Of the iris, px."""
+        return length(self.along)
+
+
+def shape_eye(face: FaceSketch, points: EyePoints, eye_scale: float) -> Eye:
+    """The eye whose mesh points these are. `eye_scale`: 1 modest enlargement, 0 none."""
+    own_upper = curve(face.points[points.upper_lid], SAMPLES)
+    own_lower = curve(face.points[points.lower_lid], SAMPLES)
+    axis = own_upper[-1] - own_upper[0]
+    width = max(length(axis), 1e-3)
+    right = axis / width
+    down = vector(-right[1], right[0])
+    if down @ face.down < 0:
+        down = -down
+    if right[0] * down[1] < right[1] * down[0]:  # the left eye's chain runs against the picture's x
+        right = -right
+    openness = eye_openness(face.points, points)
+    opened = smoothstep(CLOSED, OPEN, openness)
+
+    centre = (own_upper[0] + own_upper[-1]) / 2
+    middle = (own_upper + own_lower) / 2
+    grow = smoothstep(CLOSED, WIDE, openness) * eye_scale
+    stretch = 1 + (WIDTH_GROWTH - 1) * grow
+    upper = own_upper + (own_upper - middle) * (LID_GROWTH[0] * grow)
+    lower = own_lower + (own_lower - middle) * (LID_GROWTH[1] * grow)
+    upper, lower = (p + ((p - centre) @ right)[:, None] * right * (stretch - 1) for p in (upper, lower))
+
+    ring = face.points[points.iris_ring]
+    across, along = (ring[0] - ring[2]) / 2, (ring[3] - ring[1]) / 2
+    radius = max(length(across), length(along))
+    radius = clamp(radius, 0.17 * width, 0.30 * width)
+    narrow = clamp(length(across) / max(radius, 1e-3), 0.75, 1.0)
+    size = radius * (1 + (IRIS_GROWTH - 1) * eye_scale)
+    iris = face.points[points.iris_centre]
+    iris = iris + ((iris - centre) @ right) * right * (stretch - 1)
+    return Eye(
+        upper, lower, own_upper, own_lower, right, down, width, iris, right * (size * narrow), down * (size * 1.04),
+        openness, opened,
+    )  # fmt: skip
+
+
+def inside_lids(eye: Eye, points: Points, margin: float) -> NDArray[np.bool_]:
+    """Which points lie between the person's lids, `margin` px from them."""
+    origin = eye.own_upper[0]
+    axis = eye.right if (eye.own_upper[-1] - origin) @ eye.right > 0 else -eye.right
+    x = (points - origin) @ axis
+    y = (points - origin) @ eye.down
+    upper = np.interp(x, (eye.own_upper - origin) @ axis, (eye.own_upper - origin) @ eye.down)
+    lower = np.interp(x, (eye.own_lower - origin) @ axis, (eye.own_lower - origin) @ eye.down)
+    inside: NDArray[np.bool_] = (y > upper + margin) & (y < lower - margin) & (x > 0) & (x < eye.width)
+    return inside

@@ -1,0 +1,71 @@
+"""Colours measured in a picture, and the small numbers everything here is made of.
+
+Comes in: a picture and points in its pixels. Goes out: colours and shares. Runs on the main thread.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.types import RgbImage
+
+Floats = NDArray[np.floating[Any]]
+Points = Floats  # (n, 2) pixels; a picture's left upper corner is 0, 0 and its first pixel's centre 0.5, 0.5
+Colour = Floats  # (3,) RGB 0..255
+
+LUMA = np.array((0.299, 0.587, 0.114), np.float32)  # ITU-R BT.601
+
+
+def vector(*values: float) -> NDArray[np.float32]:
+    """A small f32 array: a point or a colour."""
+    return np.array(values, np.float32)
+
+
+def clamp(value: float, low: float, high: float) -> float:
+    """`value`, not below `low` and not above `high`."""
+    return min(max(float(value), low), high)
+
+
+def smoothstep(low: float, high: float, value: float) -> float:
+    """0 below `low`, 1 above `high`, 3t^2 - 2t^3 between; falls instead where `low` is above `high`."""
+    t = min(max((value - low) / (high - low), 0.0), 1.0)
+    return t * t * (3 - 2 * t)
+
+
+def smoothsteps(low: float, high: float, values: Floats) -> Floats:
+    """`smoothstep` of each value."""
+    t = np.minimum(np.maximum((values - low) / (high - low), 0), 1)
+    return t * t * (3 - 2 * t)
+
+
+def length(point: Floats) -> float:
+    """Euclidean length of a 2-vector."""
+    return math.hypot(float(point[0]), float(point[1]))
+
+
+def quantile(values: Floats, share: float) -> float:
+    """The value that `share` (0..1) of a few values lie below; nearest rank (numpy's own takes 20 times as long)."""
+    return float(np.sort(values)[int(share * (len(values) - 1) + 0.5)])
+
+
+def middle_colour(colours: Floats) -> Floats:
+    """(3,) the median of (n, 3) colours, channel by channel."""
+    middle: Floats = np.sort(colours, 0)[len(colours) // 2]
+    return middle
+
+
+def sample(rgb: RgbImage, points: Points) -> NDArray[np.float32]:
+    """(n, 3) colours of the pixels at the points; outside of the picture its edge."""
+    height, width = rgb.shape[:2]
+    x = np.minimum(np.maximum(points[:, 0], 0), width - 1).astype(np.intp)
+    y = np.minimum(np.maximum(points[:, 1], 0), height - 1).astype(np.intp)
+    return rgb[y, x].astype(np.float32)
+
+
+def luma(colours: Floats) -> NDArray[np.float32]:
+    """Luma of RGB in the last axis."""
+    return (colours @ LUMA).astype(np.float32)

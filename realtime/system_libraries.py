@@ -2,6 +2,8 @@
 
 In: nothing. Out: names of missing libraries. Standard library only, for it runs before anything is installed and before
 the first import that would fail (`import cv2`, `import mediapipe`). Any thread.
+
+    python -m realtime.system_libraries    say what is missing and how to install it
 """
 
 import ctypes
@@ -53,15 +55,14 @@ def _loads(name: str) -> bool:
 
 
 def main() -> int:
-    """Says what is missing (`--packages`: only the packages' names); 2 if something is, else 0."""
+    """Says what is missing and gives 2 if something is, else 0; with `--packages` prints the packages' names only."""
     missing = missing_libraries()
-    if not missing:
-        return 0
     if "--packages" in sys.argv[1:]:
         print(*debian_packages(missing))
-    else:
+        return 0
+    if missing:
         print(remedy(missing), file=sys.stderr)
-    return 2
+    return 2 if missing else 0
 
 
 if __name__ == "__main__":

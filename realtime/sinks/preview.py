@@ -60,11 +60,10 @@ class Preview:
         try:
             cv2.imshow(_TITLE, cv2.cvtColor(self._drawn(picture.rgb), cv2.COLOR_RGB2BGR))
             key = cv2.waitKeyEx(1)
-            visible = cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) >= 1
         except cv2.error as error:
             self._open = False
             raise SinkError("The preview window failed; the screen may have gone away.") from error
-        if not visible:
+        if not _visible():
             self._open = False
             self._on_key("q")
         elif 0 < key < 128:  # arrows and the like have larger codes whose low byte looks like a letter
@@ -86,6 +85,13 @@ class Preview:
     def _drawn(self, rgb: RgbImage) -> RgbImage:
         shown = np.ascontiguousarray(rgb[:, ::-1]) if self._mirrored else rgb.copy()
         return with_status(shown, self._status())
+
+
+def _visible() -> bool:
+    try:
+        return bool(cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) >= 1)
+    except cv2.error:  # Qt's answer for a window that was closed
+        return False
 
 
 def with_status(rgb: RgbImage, text: str) -> RgbImage:

@@ -72,7 +72,7 @@ def open_virtual_camera(device: str | None, size: Size, fps: float) -> Sink:
     except (RuntimeError, OSError, ValueError) as error:
         which = f"The virtual camera {device}" if device else "A virtual camera"
         remedy = _REMEDY.get(sys.platform, "")
-        raise SinkError(f"{which} cannot be opened ({_first_line(error)}). {remedy}") from error
+        raise SinkError(f"{which} cannot be opened ({_first_sentence(error)}). {remedy}") from error
     start = Frame(read_only(np.zeros((1, 1, 3), np.uint8)), 0.0, time.monotonic(), 0)
     return Threaded(
         VirtualCamera(camera, even),
@@ -81,6 +81,7 @@ def open_virtual_camera(device: str | None, size: Size, fps: float) -> Sink:
     )
 
 
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0].rstrip(".") if lines else type(error).__name__
+def _first_sentence(error: Exception) -> str:
+    """What pyvirtualcam says, without the name of its backend before it and its own advice after it."""
+    said = str(error).strip().removeprefix("'v4l2loopback' backend: ").splitlines()
+    return said[0].split(". ")[0].rstrip(".") if said else type(error).__name__

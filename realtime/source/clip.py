@@ -85,11 +85,13 @@ class Clip:
 
     def read(self) -> Frame | None:
         """The next frame; `t` is its time in the file."""
+        if self._container is None:
+            return None
         if self._first is not None:
             rgb, self._first = self._first, None
         else:
-            following = next(self._pictures, None) if self._container is not None else None
-            if following is None and self._repeat and self._container is not None:
+            following = next(self._pictures, None)
+            if following is None and self._repeat:
                 following = self._again()
             if following is None:
                 return None

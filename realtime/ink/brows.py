@@ -20,9 +20,9 @@ from realtime.landmarks import EYES, EyePoints
 
 STATIONS = 9
 # Places across the brow in halves of the mesh's thickness; above reaches further, a raised brow leaves the mesh.
-ACROSS = np.linspace(-4.2, 2.1, 22, dtype=np.float32)
-WINDOW = np.exp(-(((ACROSS + 0.55) / 1.95) ** 4))
-REACH = (-2.3, 0.8)  # how far the mass may lie from the mesh
+ACROSS = np.linspace(-6.6, 2.1, 30, dtype=np.float32)
+LIKELY = np.exp(-((ACROSS / 4.5) ** 2))  # where a brow may be expected
+REACH = (-4.8, 0.8)  # how far the mass may lie from the mesh
 SHAPE_TAU_S, COLOUR_TAU_S, VISIBLE_TAU_S = 0.2, 0.6, 0.12
 TAPER = (0.14, 0.48, 0.78, 0.95, 1.0, 1.0, 0.98, 0.9, 0.62)  # thickness from the temple to the nose
 
@@ -49,7 +49,10 @@ def _draw_brow(canvas: Canvas, face: FaceSketch, memory: FaceMemory, eye: EyePoi
     ).astype(np.float32)
     level = luma(colours)
     skin = np.maximum(np.sort(level, 1)[:, int(0.85 * len(ACROSS))], 0.35 * face.photo_skin)
-    dark = np.clip((skin[:, None] - level) / skin[:, None] - 0.07, 0, 1) * WINDOW
+    dark = np.clip((skin[:, None] - level) / skin[:, None] - 0.07, 0, 1)
+    # The temple's end may lie in the hair: the rest of the brow says how far all of it is from the mesh.
+    profile = np.convolve(dark[2:].mean(0), (1, 2, 3, 3, 3, 2, 1), "same") * LIKELY
+    dark *= np.exp(-(((ACROSS - ACROSS[profile.argmax()]) / 1.4) ** 4))
     mass = dark.sum(1) + 1e-3
     centre = (dark * ACROSS).sum(1) / mass
     spread = np.sqrt((dark * (ACROSS - centre[:, None]) ** 2).sum(1) / mass)

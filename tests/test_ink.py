@@ -1,0 +1,281 @@
+"""The drawn face follows the person's lids, gaze and mouth, stays where the face is, and never fails."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from skimage.data import astronaut
+
+from realtime.ink import Ink
+from realtime.ink.canvas import Canvas, curve
+from realtime.ink.memory import FaceMemory
+from realtime.landmarks import EYES, LEFT_EYE, LIPS_INNER_BOTTOM, RIGHT_EYE, EyePoints
+from realtime.types import Face, Frame, Scene, Styled, read_only
+
+LANDMARKS = np.load(Path(__file__).parent / "data" / "astronaut_landmarks.npy")  # MediaPipe's, of skimage's portrait
+PHOTO = np.ascontiguousarray(astronaut()[..., :3])
+SKIN = np.array((222, 178, 152), np.uint8)
+PAPER = np.empty_like(PHOTO)  # a drawing in which only what Ink draws is to be seen
+PAPER[:] = SKIN
+
+U8 = NDArray[np.uint8]
+F32 = NDArray[np.float32]
+
+
+def styled(
+    landmarks: F32 | None = LANDMARKS,
+    t: float = 0.0,
+    photo: U8 = PHOTO,
+    drawing: U8 = PAPER,
+    lines: U8 | None = None,
+    pose: F32 | None = None,
+) -> Styled:
+    faces = () if landmarks is None else (Face(landmarks, None, pose),)
+    ink = np.zeros(drawing.shape[:2], np.uint8) if lines is None else lines
+    frame = Frame(read_only(photo.copy()), t, 0.0, 0)
+    scene = Scene(frame, np.ones((4, 4), np.float32), faces)
+    return Styled(scene, read_only(drawing.copy()), read_only(ink))
+
+
+def luma(rgb: U8) -> F32:
+    return (rgb.astype(np.float32) @ np.array((0.299, 0.587, 0.114), np.float32)).astype(np.float32)
+
+
+def with_opening(eye: EyePoints, share: float) -> F32:
+    """The portrait's landmarks with one eye's lids at `share` of their distance."""
+    moved = LANDMARKS.copy()
+    moved[eye.upper_lid] = LANDMARKS[eye.lower_lid] + share * (LANDMARKS[eye.upper_lid] - LANDMARKS[eye.lower_lid])
+    return moved
+
+
+def eye_box(eye: EyePoints, margin: float = 0.1) -> tuple[slice, slice]:
+    points = LANDMARKS[eye.opening, :2]
+    margin *= np.ptp(points[:, 0])
+    (x0, y0), (x1, y1) = points.min(0) - margin, points.max(0) + margin
+    return slice(int(y0), int(y1) + 1), slice(int(x0), int(x1) + 1)
+
+
+def moved_eyes(shift: float) -> tuple[F32, U8]:
+    """Landmarks and photo of the portrait with both irises moved to the side by `shift` eye widths."""
+    landmarks, photo = LANDMARKS.copy(), PHOTO.copy()
+    for eye in EYES:
+        width = float(np.ptp(LANDMARKS[eye.opening, 0]))
+        irises = [eye.iris_centre, *eye.iris_ring]
+        landmarks[irises, 0] += shift * width
+        opening = np.zeros(photo.shape[:2], np.uint8)
+        cv2.fillPoly(opening, [np.rint(landmarks[eye.opening, :2]).astype(np.int32)], 255)
+        ball = photo.copy()
+        ball[:] = (190, 175, 165)
+        x, y = landmarks[eye.iris_centre, :2]
+        cv2.circle(ball, (round(float(x)), round(float(y))), round(0.2 * width), (60, 40, 30), -1)
+        photo[opening > 0] = ball[opening > 0]
+    return landmarks, photo
+
+
+def iris_place(picture: U8, eye: EyePoints) -> float:
+    """Centre of darkness along x, between the lids, where no lid line lies."""
+    upper, lower = LANDMARKS[eye.upper_lid[2:-2], :2], LANDMARKS[eye.lower_lid[2:-2], :2]
+    points = np.concatenate([upper * (1 - k) + lower * k for k in np.linspace(0.45, 0.8, 8)])
+    points = np.concatenate([points + np.array((dx, 0)) for dx in np.linspace(-1, 1, 5)]).astype(int)
+    dark = np.maximum(luma(picture)[points[:, 1], points[:, 0]].max() - luma(picture)[points[:, 1], points[:, 0]], 0)
+    return float((points[:, 0] * dark**2).sum() / (dark**2).sum())
+
+
+def test_open_eyes_show_white_and_iris() -> None:
+    picture = Ink()(styled()).rgb
+    for eye in EYES:
+        part = luma(picture[eye_box(eye)])
+        assert part.max() > luma(SKIN[None])[0] + 6  # white and highlight
+        assert part.min() < 70  # iris, pupil, lid line
+
+
+@pytest.mark.parametrize("eye", EYES)
+def test_a_closed_eye_is_a_line_without_white(eye: EyePoints) -> None:
+    other = LEFT_EYE if eye is RIGHT_EYE else RIGHT_EYE
+    picture = Ink()(styled(with_opening(eye, 0.04))).rgb
+    closed = luma(picture[eye_box(eye)])
+    assert closed.max() <= luma(SKIN[None])[0] + 3
+    assert closed.min() < 110  # the lid line
+    assert luma(picture[eye_box(other)]).max() > luma(SKIN[None])[0] + 6  # a wink closes one eye
+
+
+def test_closing_is_gradual() -> None:
+    """No step of 5 % of the opening changes the picture of the eye suddenly."""
+    frames = [Ink()(styled(with_opening(RIGHT_EYE, s))).rgb[eye_box(RIGHT_EYE)] for s in np.linspace(0, 1, 21)]
+    steps = [float(np.abs(luma(a) - luma(b)).mean()) for a, b in itertools.pairwise(frames)]
+    assert max(steps) < 12
+    assert sum(steps) > 15
+
+
+def test_the_drawn_iris_follows_the_gaze() -> None:
+    places = {}
+    for shift in (-0.16, 0.0, 0.16):
+        landmarks, photo = moved_eyes(shift)
+        picture = Ink()(styled(landmarks, photo=photo)).rgb
+        places[shift] = [iris_place(picture, eye) for eye in EYES]
+    for side, eye in enumerate(EYES):
+        width = float(np.ptp(LANDMARKS[eye.opening, 0]))
+        assert places[-0.16][side] < places[0.0][side] - 0.05 * width
+        assert places[0.16][side] > places[0.0][side] + 0.05 * width
+
+
+def test_dark_glasses_stay_dark() -> None:
+    photo, drawing = PHOTO.copy(), PAPER.copy()
+    lens = np.zeros(photo.shape[:2], np.uint8)
+    for eye in EYES:
+        points = LANDMARKS[eye.opening, :2]
+        centre, width = points.mean(0), np.ptp(points[:, 0])
+        place = tuple(round(float(v)) for v in centre + np.array((0, 0.15 * width)))
+        cv2.ellipse(lens, place, (round(0.95 * width), round(0.7 * width)), 0, 0, 360, 255, -1)
+    photo[lens > 0] = drawing[lens > 0] = (22, 20, 24)
+    picture = Ink()(styled(photo=photo, drawing=drawing)).rgb
+    for eye in EYES:
+        box = eye_box(eye)
+        assert np.abs(picture[box].astype(int) - drawing[box]).max() <= 6
+
+
+def test_the_rim_of_glasses_stays_on_top() -> None:
+    drawing, lines = PAPER.copy(), np.zeros(PAPER.shape[:2], np.uint8)
+    lid = LANDMARKS[RIGHT_EYE.lower_lid, :2]
+    rim = np.rint(lid + np.array((0, 0.22 * np.ptp(lid[:, 0])))).astype(np.int32)
+    cv2.polylines(lines, [rim], False, 255, 1)
+    drawing[lines > 0] = (20, 20, 20)
+    picture = Ink()(styled(drawing=drawing, lines=lines)).rgb
+    assert picture[lines > 0].max() <= 40
+
+
+def test_nothing_outside_of_the_face_changes() -> None:
+    picture = Ink()(styled(drawing=PHOTO)).rgb
+    (x0, y0), (x1, y1) = LANDMARKS[:, :2].min(0).astype(int), LANDMARKS[:, :2].max(0).astype(int) + 1
+    outside = np.ones(PHOTO.shape[:2], bool)
+    outside[y0:y1, x0:x1] = False
+    assert (picture[outside] == PHOTO[outside]).all()
+    assert (picture != PHOTO).any()
+
+
+def test_an_open_mouth_is_dark_and_has_the_teeth_of_the_photo() -> None:
+    landmarks = LANDMARKS.copy()
+    landmarks[LIPS_INNER_BOTTOM[1:-1], 1] += 14
+    lower = landmarks[LIPS_INNER_BOTTOM, :2]
+    outline = np.rint(np.concatenate([LANDMARKS[LIPS_INNER_BOTTOM, :2], lower[::-1]])).astype(np.int32)
+    toothless, toothed = PHOTO.copy(), PHOTO.copy()
+    cv2.fillPoly(toothless, [outline], (40, 12, 14))
+    cv2.fillPoly(toothed, [outline], (235, 230, 220))
+    x, y = np.rint((LANDMARKS[LIPS_INNER_BOTTOM[5], :2] + landmarks[LIPS_INNER_BOTTOM[5], :2]) / 2).astype(int)
+    dark, bright = (
+        luma(Ink()(styled(landmarks, photo=p)).rgb)[y - 1 : y + 2, x - 1 : x + 2].mean() for p in (toothless, toothed)
+    )
+    assert dark < 90
+    assert bright > 140
+
+
+def test_the_given_arrays_stay_as_they_are() -> None:
+    given_rgb = PHOTO.copy()
+    value = styled(drawing=given_rgb)
+    before, lines, landmarks = value.rgb.copy(), value.lines.copy(), LANDMARKS.copy()
+    result = Ink()(value)
+    assert (value.rgb == before).all()
+    assert (value.lines == lines).all()
+    assert (landmarks == LANDMARKS).all()
+    assert result.lines is value.lines
+    assert result.scene is value.scene
+    assert result.rgb is not value.rgb
+    assert not result.rgb.flags.writeable
+
+
+def test_without_a_face_the_drawing_passes_through() -> None:
+    value = styled(None)
+    assert Ink()(value) is value
+
+
+@pytest.mark.parametrize("fps", [15, 60])
+def test_a_face_that_appears_fades_in_alike_at_any_frame_rate(fps: int) -> None:
+    def after(rate: int, seconds: float) -> U8:
+        ink = Ink()
+        ink(styled(None, t=0.0))
+        picture = PAPER
+        for k in range(1, round((seconds + 0.2) * rate) + 1):
+            t = k / rate
+            picture = ink(styled(LANDMARKS if t >= 0.2 - 1e-9 else None, t=t)).rgb
+        return picture
+
+    half_way, reference, whole = after(fps, 0.2), after(30, 0.2), after(30, 2.0)
+    assert np.abs(half_way.astype(int) - reference).max() <= 3
+    assert np.abs(half_way.astype(int) - whole).max() > 20
+
+
+def test_smoothing_in_two_half_steps_is_one_step() -> None:
+    centre = np.zeros(2, np.float32)
+    once, twice = FaceMemory(centre, 0.0, 1.0), FaceMemory(centre, 0.0, 1.0)
+    for memory in (once, twice):
+        memory.ease("value", 0.0, 0.3)
+    once.advance(centre, 0.2)
+    once.ease("value", 1.0, 0.3, 0.5)
+    for t in (0.1, 0.2):
+        twice.advance(centre, t)
+        twice.ease("value", 1.0, 0.3, 0.5)
+    assert once["value"] == pytest.approx(twice["value"], abs=1e-6)
+
+
+def test_reset_is_a_new_object() -> None:
+    ink = Ink()
+    ink(styled(photo=np.ascontiguousarray(PHOTO[..., ::-1]), t=5.0))
+    ink.reset()
+    assert (ink(styled()).rgb == Ink()(styled()).rgb).all()
+
+
+def test_a_face_turned_far_away_is_left_to_the_generator() -> None:
+    def turned(degrees: float) -> U8:
+        a = np.radians(degrees)
+        pose = np.eye(4, dtype=np.float32)
+        pose[0, 0], pose[0, 2], pose[2, 0], pose[2, 2] = np.cos(a), np.sin(a), -np.sin(a), np.cos(a)
+        return Ink()(styled(pose=pose)).rgb
+
+    assert (turned(75) == PAPER).all()
+    assert (turned(-75) == PAPER).all()
+    assert (turned(20) != PAPER).any()
+
+
+def test_a_still_face_gives_a_still_picture() -> None:
+    ink = Ink()
+    pictures = [ink(styled(t=k / 30)).rgb for k in range(4)]
+    assert np.abs(pictures[-1].astype(int) - pictures[1]).max() <= 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(16, 90), st.integers(16, 90), st.floats(0, 6), st.floats(0, 360), st.floats(-2, 3), st.floats(-2, 3))
+def test_no_face_is_a_failure(width: int, height: int, size: float, angle: float, x: float, y: float) -> None:
+    """Faces of any size, roll and place, partly or wholly out of tiny frames."""
+    a = np.radians(angle)
+    points = LANDMARKS - LANDMARKS.mean(0)
+    points = points / np.ptp(points[:, 1]) * (size * height)
+    rolled = np.stack(
+        [points[:, 0] * np.cos(a) - points[:, 1] * np.sin(a), points[:, 0] * np.sin(a) + points[:, 1] * np.cos(a)], 1
+    )
+    landmarks = np.concatenate([rolled + np.array((x * width, y * height)), points[:, 2:]], 1).astype(np.float32)
+    rgb = np.full((height, width, 3), 120, np.uint8)
+    assert Ink()(styled(landmarks, photo=rgb, drawing=rgb)).rgb.shape == rgb.shape
+
+
+def test_broken_landmarks_are_no_failure() -> None:
+    flat, lost = np.zeros_like(LANDMARKS), np.full_like(LANDMARKS, np.nan)
+    for landmarks in (flat, lost, LANDMARKS[:, :2].copy(), LANDMARKS * 1e4):
+        assert Ink()(styled(landmarks)).rgb.shape == PAPER.shape
+
+
+def test_a_thin_stroke_gets_pale_instead_of_vanishing() -> None:
+    paper = np.full((20, 40, 3), 200, np.uint8)
+    path = curve(np.array([(4, 10.5), (20, 10.5), (36, 10.5)], np.float32))
+    sums = []
+    for width in (0.4, 0.8):
+        canvas = Canvas(paper.copy(), paper)
+        canvas.stroke(path, np.full(len(path), width, np.float32), np.zeros(3, np.float32), 1.0)
+        sums.append(int(200 * 20 * 40 * 3 - canvas.rgb.astype(int).sum()))
+    assert 0 < sums[0] < sums[1]

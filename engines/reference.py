@@ -5,6 +5,7 @@ In: RGB u8 (h, w, 3). Out: u8 (h, w, channels). On the caller's thread, with ONN
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,8 +23,7 @@ PACKAGE = "onnxruntime"
 
 def precisions() -> tuple[str, ...]:
     """What it can compute with on this machine, fastest first; raises `ImportError` where it is not installed."""
-    import onnxruntime  # noqa: F401
-
+    _onnxruntime()
     return ("fp32",)
 
 
@@ -34,9 +34,7 @@ class OnnxRuntimeEngine:
     precision = "fp32"
 
     def __init__(self, model: Path, size: Size, precision: str = "fp32") -> None:
-        import onnxruntime
-
-        onnxruntime.disable_telemetry_events()  # Windows: its builds report usage unless told not to
+        onnxruntime = _onnxruntime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = thread_count()
         options.log_severity_level = 3  # errors only: warnings are about graph optimisations nobody asked for
@@ -71,6 +69,14 @@ class OnnxRuntimeEngine:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+
+def _onnxruntime() -> Any:
+    """The package, kept from reporting its use over the network: its own switch, read while it is imported."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    return onnxruntime
 
 
 def _ports(nodes: list[Any]) -> list[Port]:

@@ -170,15 +170,14 @@ def _record(kind: Kind, sha256: str, size: Size) -> Path:
 @cache
 def _processor() -> str:
     """The processor's name and features: what decides which instructions a network is compiled to."""
-    told = [platform.system(), platform.machine(), platform.processor()]
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:  # not Linux
-        lines = []
-    told += sorted(
-        {line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "flags", "Fea"))}
-    )
-    return f"{platform.machine()} {hashlib.sha256(' '.join(told).encode()).hexdigest()[:16]}"
+        told = {platform.processor(), platform.version()}
+    else:
+        told = {line for line in lines if line.startswith(("model name", "flags", "CPU part", "Features"))}
+    features = hashlib.sha256("\n".join(sorted(told)).encode()).hexdigest()[:16]
+    return f"{platform.system()} {platform.machine()} {features}"
 
 
 def _why_missing(kind: Kind, error: Exception) -> str:

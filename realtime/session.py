@@ -1,0 +1,193 @@
+"""One run of the filter: everything is opened in order, the loop runs, everything is closed.
+
+Comes in: command-line words. Goes out: an exit code. Runs on the main thread.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import cv2
+from engines.assets import model_file
+from engines.select import list_engines, open_engine
+
+from realtime.card import card
+from realtime.compose import Compose, PassThrough, read_background
+from realtime.crop import CROP_PX
+from realtime.errors import UsageError
+from realtime.filter import Filter, Held
+from realtime.ink import Ink
+from realtime.keys import Keys
+from realtime.loop import Stop, run_loop
+from realtime.perceive import Perceiver
+from realtime.settings import Background, Look, Pace, Settings, settings_from_arguments
+from realtime.sinks import open_sinks
+from realtime.source import Source, list_cameras, open_source
+from realtime.stats import Stats, stats_line, write_stats
+from realtime.steady import Steady
+from realtime.styles import PASS_THROUGH, Style, list_styles, load_style
+from realtime.stylize import Stylize, generator_size, with_strength
+from realtime.types import Frame, Picture, Size
+
+Say = Callable[[str], None]
+LIVE_SINKS = ("preview", "virtualcam")
+
+
+def run(arguments: Sequence[str], say: Say) -> int:
+    """Does what the command line asks; raises `LiveToonError` for what the user must act on."""
+    settings = settings_from_arguments(arguments)
+    if settings.list_what is not None:
+        return _list(settings.list_what, settings.as_json, say)
+    if settings.doctor:
+        from realtime.doctor import doctor
+
+        return doctor(print)
+    style = None if settings.look.style == PASS_THROUGH else load_style(settings.look.style)
+    _check_background(settings)
+    return _run_filter(settings, style, say)
+
+
+def _run_filter(settings: Settings, style: Style | None, say: Say) -> int:
+    stop = Stop(settings.frames, settings.seconds)
+    stats = Stats()
+    keys = Keys(settings.look, mirror=bool(settings.mirror), quit_=stop.ask, say=say)
+
+    def status() -> str:
+        rate = f"{stats.recent_fps():.0f} fps  {stats.recent_latency_ms():.0f} ms  {stats.dropped} dropped"
+        return f"{keys.status}  {rate}"
+
+    with ExitStack() as opened:
+        source = opened.enter_context(
+            open_source(settings.source, size=settings.size, fps=settings.fps, pace=_pace(settings), say=say)
+        )
+        say(f"Source: {source.name}")
+        sinks = opened.enter_context(
+            open_sinks(
+                settings.sinks,
+                size=source.size,
+                fps=source.fps,
+                clip=source.clip,
+                live=source.live,
+                frame_count=_expected_frames(settings, source),
+                say=say,
+                preview_status=status,
+                on_key=keys,
+                mirrored=source.live and source.clip is None and settings.mirror is None,
+            )
+        )
+        say(f"Sinks: {', '.join(sinks.names)}")
+        engine_name, precision = "none", "none"
+        held: Held | None = None
+        if style is None:
+            say("Style none: the camera's own picture passes through, undrawn.")
+            passing = PassThrough(bool(settings.mirror))
+            keys.on_mirror = partial(setattr, passing, "mirror")
+            draw: Callable[[Frame], Picture] = stats.timed("compose", passing)
+        else:
+            drawing, engine_name, precision = _open_filter(settings, style, source.size, stats, opened, say)
+            keys.on_mirror, keys.on_look = drawing.mirror, drawing.show
+            keys.styles = tuple(s for s in list_styles(say) if (s.background, s.face) == (style.background, style.face))
+            draw = held = Held(drawing, drawing.reset, say)
+
+        def picture_of(frame: Frame) -> Picture:
+            picture = card("Paused", frame.size, frame) if keys.paused else draw(frame)
+            if (path := keys.take_snapshot()) is not None:
+                _save(picture, path, say)
+            return picture
+
+        def summary() -> dict[str, object]:
+            return stats.summary(
+                style=settings.look.style,
+                engine=engine_name,
+                precision=precision,
+                size=source.size,
+                source=settings.source or source.name,
+                held_frames=0 if held is None else held.frames,
+            )
+
+        try:
+            with stop.on_signals():
+                run_loop(source, picture_of, stats.timed("deliver", sinks.send), stats, stop)
+                sinks.close()
+        finally:
+            if settings.stats is not None:
+                write_stats(settings.stats, summary())
+            say(stats_line(summary()))
+    return 0
+
+
+def _open_filter(
+    settings: Settings, style: Style, size: Size, stats: Stats, opened: ExitStack, say: Say
+) -> tuple[Filter, str, str]:
+    """The filter of a style for frames of `size`, with the name and precision of its background engine."""
+    face_model, wide, square = (
+        model_file(name)
+        for name in ("face_landmarker.task", "selfie_segmentation_landscape.tflite", "selfie_segmentation.tflite")
+    )
+    perceive = opened.enter_context(Perceiver(face_model, wide, square))
+    background = opened.enter_context(open_engine(style.background, generator_size(size), settings.engine, say=say))
+    face = opened.enter_context(open_engine(style.face, Size(CROP_PX, CROP_PX), settings.engine, say=say))
+    stylize = Stylize(background, face, with_strength(style.finish, settings.look.strength))
+    ink = Ink(style.touch_up.weight, style.touch_up.eye_scale)
+    compose = Compose(settings.look.background, bool(settings.mirror))
+    drawing = Filter(perceive, Steady(), stylize, ink, compose, stats)
+    return drawing, background.name, background.precision
+
+
+def _pace(settings: Settings) -> Pace | None:
+    """A clip that is shown is played; a clip that is converted is not hurried. None leaves it to the source."""
+    if settings.pace is not None:
+        return settings.pace
+    shown = not settings.sinks or any(sink.startswith(LIVE_SINKS) for sink in settings.sinks)
+    return Pace.LIVE if shown else None
+
+
+def _expected_frames(settings: Settings, source: Source) -> int | None:
+    """How many frames the run will take, for the progress bar; None while unknown."""
+    limits = [source.frame_count, settings.frames]
+    if settings.seconds is not None and source.frame_count is not None:
+        limits.append(round(settings.seconds * source.fps))
+    known = [limit for limit in limits if limit is not None]
+    return min(known) if known else None
+
+
+def _check_background(settings: Settings) -> None:
+    """Refuses, before anything is opened, a background that cannot be shown."""
+    background: Background = settings.look.background
+    if background.kind == "image":
+        read_background(background)
+    with_alpha = any(Path(sink).suffix.lower() == ".png" for sink in settings.sinks)
+    if background.kind == "transparent" and not with_alpha:
+        raise UsageError("--background transparent needs a sink that carries alpha: --sink frames/%05d.png or out.png.")
+    if settings.look.style == PASS_THROUGH and settings.look != Look(style=PASS_THROUGH):
+        raise UsageError("The style none is the camera's own picture; --strength and --background need another style.")
+
+
+def _save(picture: Picture, path: Path, say: Say) -> None:
+    written = cv2.imwrite(str(path), cv2.cvtColor(picture.rgb, cv2.COLOR_RGB2BGR))
+    say(f"Snapshot: {path.absolute()}" if written else f"The snapshot {path.absolute()} could not be written.")
+
+
+def _list(what: str, as_json: bool, say: Say) -> int:
+    """Prints the cameras, styles or engines, a line each or as one JSON array."""
+    rows: list[dict[str, object]]
+    if what == "cameras":
+        rows = [asdict(camera) for camera in list_cameras()]
+    elif what == "engines":
+        rows = [asdict(engine) for engine in list_engines()]
+    else:
+        rows = [{"name": s.name, "title": s.title, "licence": s.licence} for s in list_styles(say)]
+        rows.append({"name": PASS_THROUGH, "title": "pass-through: the camera's own picture", "licence": ""})
+    if as_json:
+        print(json.dumps(rows, default=str))
+    elif rows:
+        for row in rows:
+            print("  ".join(str(value) for value in row.values() if value not in (None, "")))
+    else:
+        say(f"There are no {what} here.")
+    return 0

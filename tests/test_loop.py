@@ -1,0 +1,154 @@
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from realtime.card import card
+from realtime.errors import EngineError
+from realtime.filter import HOLD_LIMIT_S, Held
+from realtime.loop import Stop, run_loop
+from realtime.stats import Stats
+from realtime.types import Frame, Picture, Size
+
+
+def frame(index: int, fps: float = 30) -> Frame:
+    return Frame(np.full((16, 16, 3), index % 256, np.uint8), index / fps, index / fps, index)
+
+
+def draw(value: Frame) -> Picture:
+    return Picture(value.rgb, value.t, value.grabbed_s, value.index)
+
+
+class ListSource:
+    def __init__(self, indexes: list[int]) -> None:
+        self._frames = [frame(i) for i in indexes]
+
+    def read(self) -> Frame | None:
+        return self._frames.pop(0) if self._frames else None
+
+
+class BlockedSource:
+    """A camera that hangs."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Event()
+
+    def read(self) -> Frame | None:
+        self.entered.set()
+        threading.Event().wait(20)
+        return None
+
+
+def test_pictures_keep_order_and_number_and_drops_are_counted() -> None:
+    sent: list[Picture] = []
+    stats = Stats()
+    run_loop(ListSource([0, 1, 2, 5, 6, 9]), draw, sent.append, stats, Stop())
+    assert [p.index for p in sent] == [0, 1, 2, 5, 6, 9]
+    assert (stats.frames_in, stats.frames_out, stats.dropped) == (10, 6, 4)
+
+
+def test_what_a_camera_gave_before_the_first_frame_was_taken_is_not_a_drop() -> None:
+    stats = Stats()
+    run_loop(ListSource([70, 71, 73]), draw, lambda _: None, stats, Stop())
+    assert (stats.frames_in, stats.frames_out, stats.dropped) == (4, 3, 1)
+
+
+def test_frames_and_seconds_limit_the_run() -> None:
+    sent: list[Picture] = []
+    source = ListSource(list(range(100)))
+    run_loop(source, draw, sent.append, Stats(), Stop(frames=7))
+    assert len(sent) == 7
+    assert source.read() is not None, "the frame after the limit must not be taken"
+    sent.clear()
+    run_loop(ListSource(list(range(100))), draw, sent.append, Stats(), Stop(seconds=1))
+    assert len(sent) == 30
+
+
+def test_a_failing_sink_ends_the_run_with_its_error() -> None:
+    def fail(_: Picture) -> None:
+        raise EngineError("the disk is full")
+
+    with pytest.raises(EngineError, match="full"):
+        run_loop(ListSource([0]), draw, fail, Stats(), Stop())
+
+
+def test_interrupt_while_the_source_hangs_leaves_in_under_a_second() -> None:
+    source, stop = BlockedSource(), Stop()
+
+    def interrupt() -> None:
+        source.entered.wait(5)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with stop.on_signals():
+        threading.Thread(target=interrupt).start()
+        started = time.monotonic()
+        run_loop(source, draw, lambda _: None, Stats(), stop)
+    assert time.monotonic() - started < 5
+    assert stop.asked
+
+
+def test_interrupt_while_a_picture_is_drawn_finishes_that_picture() -> None:
+    sent: list[Picture] = []
+    stop = Stop()
+
+    def slow_draw(value: Frame) -> Picture:
+        if value.index == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return draw(value)
+
+    with stop.on_signals():
+        run_loop(ListSource(list(range(10))), slow_draw, sent.append, Stats(), stop)
+    assert [p.index for p in sent] == [0, 1, 2]
+
+
+def test_signals_are_given_back() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with Stop().on_signals():
+        assert signal.getsignal(signal.SIGINT) is not before
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+class Breaking:
+    """A filter that fails on some frames."""
+
+    def __init__(self, bad: set[int]) -> None:
+        self.bad = bad
+        self.resets = 0
+
+    def __call__(self, value: Frame) -> Picture:
+        if value.index in self.bad:
+            raise ValueError("a stage broke")
+        return card("drawn", Size(16, 16), value)
+
+    def reset(self) -> None:
+        self.resets += 1
+
+
+def test_a_frame_that_cannot_be_drawn_shows_the_last_picture_and_never_the_raw_one() -> None:
+    breaking, said = Breaking({3, 4}), list[str]()
+    held = Held(breaking, breaking.reset, said.append)
+    pictures = [held(frame(i)) for i in range(7)]
+    assert [p.index for p in pictures] == list(range(7))
+    assert np.array_equal(pictures[3].rgb, pictures[2].rgb)
+    assert not any(np.array_equal(p.rgb, frame(p.index).rgb) for p in pictures)
+    assert held.frames == 2
+    assert breaking.resets == 2
+    assert len(said) == 1, "a state is said once, not once a frame"
+
+
+def test_a_failure_on_the_first_frame_shows_a_card() -> None:
+    breaking = Breaking({0})
+    picture = Held(breaking, breaking.reset, lambda _: None)(frame(0))
+    assert not np.array_equal(picture.rgb, frame(0).rgb)
+
+
+def test_a_filter_that_stays_broken_says_so() -> None:
+    breaking = Breaking(set(range(1000)))
+    held = Held(breaking, breaking.reset, lambda _: None)
+    with pytest.raises(ValueError, match="a stage broke"):
+        for i in range(1000):
+            held(frame(i))
+    assert held.frames == pytest.approx(HOLD_LIMIT_S * 30, abs=2)

@@ -1,0 +1,74 @@
+from pathlib import Path
+
+import pytest
+
+from realtime import styles
+from realtime.errors import ModelFileError, UsageError
+from realtime.layers import Finish
+from realtime.styles import list_styles, load_style
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder for the user's styles."""
+    monkeypatch.setattr(styles, "user_style_folder", lambda: tmp_path)
+    return tmp_path
+
+
+def pack(root: Path, name: str, definition: str, *models: str) -> Path:
+    folder = root / name
+    folder.mkdir()
+    (folder / "style.toml").write_text(definition, encoding="utf-8")
+    for model in models:
+        (folder / model).write_bytes(b"onnx")
+    return folder
+
+
+def test_the_shipped_styles_load(own: Path) -> None:
+    said: list[str] = []
+    assert {"webtoon", "manga"} <= {style.name for style in list_styles(said.append)}
+    assert said == []
+    webtoon = load_style("webtoon")
+    assert webtoon.background.is_file()
+    assert webtoon.face.is_file()
+    assert load_style("manga").background == webtoon.background, "a style of numbers shares the networks"
+
+
+def test_a_folder_dropped_in_is_a_style(own: Path) -> None:
+    pack(own, "mine", 'title = "Mine"\n[finish]\ntone_steps = 3\n[touch_up]\nweight = 0.5', "background.onnx")
+    style = load_style("mine")
+    assert style.finish == Finish(tone_steps=3)
+    assert style.touch_up.weight == 0.5
+    assert style.face == style.background, "without a face network the background's draws the face"
+    assert load_style(str(own / "mine")) == style
+
+
+def test_a_near_name_is_suggested(own: Path) -> None:
+    with pytest.raises(UsageError, match="did you mean webtoon"):
+        load_style("webton")
+    with pytest.raises(UsageError, match=r"there are: .*webtoon"):
+        load_style("zzz")
+
+
+@pytest.mark.parametrize(
+    ("definition", "says"),
+    [
+        ("title = ", "Invalid value"),
+        ("colour = 1", "unknown key 'colour'"),
+        ('kind = "picture"', "not 'layers'"),
+        ("[finish]\nsteps = 3", "unknown setting 'steps'"),
+        ("[finish]\ntone_steps = 2.5", "whole number"),
+        ('[finish]\nchroma = "much"', "not a number"),
+        ("finish = 3", "not a table"),
+        ('face = "gone"', "neither in the pack"),
+    ],
+)
+def test_a_damaged_pack_is_one_line_and_keeps_no_other_from_loading(own: Path, definition: str, says: str) -> None:
+    pack(own, "broken", definition, "background.onnx")
+    with pytest.raises(ModelFileError, match="'broken' is damaged") as raised:
+        load_style("broken")
+    assert says in str(raised.value)
+    assert raised.value.exit_code == 6
+    said: list[str] = []
+    assert "webtoon" in [style.name for style in list_styles(said.append)]
+    assert len(said) == 1

@@ -23,7 +23,8 @@ from realtime.types import Picture, Size
 
 H264_ENCODERS = ("libx264", "libopenh264", "h264_videotoolbox", "h264_mf", "mpeg4")
 _OPTIONS = {
-    "libx264": {"crf": "18", "preset": "veryfast"},
+    # Without B-frames: fragments that begin between reordered frames of variable rate get wrong durations.
+    "libx264": {"crf": "18", "preset": "veryfast", "bf": "0"},
     "libvpx-vp9": {
         "crf": "24",
         "b": "0",
@@ -34,7 +35,8 @@ _OPTIONS = {
 }
 _BITS_PER_PIXEL = 0.15  # for encoders that know no constant quality
 _KEY_FRAMES_S = 2.0
-_TICKS_HZ = {".mp4": 90_000, ".mkv": 90_000, ".webm": 90_000, ".gif": 100}
+_TICKS_HZ = 120_000  # whole ticks a frame at 23.976, 24, 25, 29.97, 30, 50, 59.94 and 60 a second
+_FEWER_TICKS_HZ = {"gif": 100, "mpeg4": 60_000}  # what these can count
 _HD_HEIGHT = 720  # from here on BT.709, below BT.601: what players assume
 _BT709, _SMPTE170M = 1, 6  # AVCOL_SPC_*, AVCOL_PRI_BT709, AVCOL_TRC_BT709
 _BUFFER_BYTES = 1 << 17
@@ -75,7 +77,7 @@ class ClipFile:
         if self._suffix in (".mp4", ".mkv") and size != size.even:
             self._size = size.even
             say(f"{path.name}: this kind of file takes even sizes only, so {size} is cut to {self._size}.")
-        self._ticks = _TICKS_HZ[self._suffix]
+        self._ticks = _FEWER_TICKS_HZ.get(self._encoder, _TICKS_HZ)
         self._to_yuv = VideoReformatter()
         self._file: _File | None = None
         self._container: Any = None

@@ -212,7 +212,7 @@ class Clip:
                 f"{self._what} cannot be opened ({_reason(error)}). "
                 "Check the address, and that the other side is sending."
             )
-        if isinstance(error, av.error.InvalidDataError):
+        if isinstance(error, av.error.InvalidDataError | av.error.EOFError):
             return (
                 f"{self._what} cannot be read as a clip or picture: it is neither, or it was cut short before it was "
                 "finished. Expected for example an MP4, MKV, WebM, GIF, PNG or JPEG."

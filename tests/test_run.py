@@ -65,6 +65,7 @@ def test_a_picture_becomes_a_drawn_picture(tmp_path: Path) -> None:
     cv2.imwrite(str(photo), wall.clip(0, 255).astype(np.uint8))
     assert run.main(["--source", str(photo), "--sink", str(tmp_path / "out.png")]) == 0
     drawn = cv2.imread(str(tmp_path / "out.png"))
+    assert drawn is not None
     assert drawn.shape == (400, 640, 3)
     assert drawn[50:350, 50:270].std() < 5, "noise is drawn flat"
     assert drawn[:, 100].mean() - drawn[:, 540].mean() > 60, "the edge is kept"

@@ -23,7 +23,7 @@ test: check
 
 check: setup-dev
 	@$(RUN) -m ruff check --quiet .
-	@$(RUN) -m ruff format --quiet --check . || { echo "Format with: .venv/bin/ruff format" >&2; exit 1; }
+	@$(RUN) -m ruff format --quiet --check . || { $(RUN) -m ruff format --diff --quiet .; exit 1; }
 	@$(RUN) -m mypy --no-error-summary
 
 setup:

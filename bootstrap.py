@@ -31,7 +31,10 @@ def main() -> int:
     if stamp == asked and extras <= set(installed) and works(PYTHON):
         return 0
     if not install(sorted(extras | set(installed))):
-        print("The packages could not be installed; pip says why above. Then run the same again.", file=sys.stderr)
+        print(
+            "The packages could not be installed: pip says why above. Is the network there? Then run the same again.",
+            file=sys.stderr,
+        )
         return 1
     STAMP.write_text(" ".join([asked, *sorted(extras | set(installed))]))
     return 0

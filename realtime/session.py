@@ -6,6 +6,7 @@ Comes in: command-line words. Goes out: an exit code. Runs on the main thread.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -106,7 +107,7 @@ def _run_filter(settings: Settings, style: Style | None, say: Say) -> int:
                 engine=engine_name,
                 precision=precision,
                 size=source.size,
-                source=settings.source or source.name,
+                source=re.sub("//[^@/]*@", "//", settings.source or source.name),  # no password of a stream
                 held_frames=0 if held is None else held.frames,
             )
 
@@ -187,7 +188,13 @@ def _list(what: str, as_json: bool, say: Say) -> int:
         print(json.dumps(rows, default=str))
     elif rows:
         for row in rows:
-            print("  ".join(str(value) for value in row.values() if value not in (None, "")))
+            print("  ".join(_words(value) for value in row.values() if value not in (None, "", ())))
     else:
         say(f"There are no {what} here.")
     return 0
+
+
+def _words(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -14,9 +14,9 @@ from functools import partial
 from pathlib import Path
 
 import cv2
+
 from engines.assets import model_file
 from engines.select import list_engines, open_engine
-
 from realtime.card import card
 from realtime.compose import Compose, PassThrough, read_background
 from realtime.crop import CROP_PX

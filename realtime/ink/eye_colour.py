@@ -128,9 +128,18 @@ def iris_colour(light: Light, memory: FaceMemory) -> Colour:
     # Small dark irises come out of a camera as good as black: most of them are brown.
     dark = 0.5 * smoothstep(0.45, 0.22, float(luma(ratio)))
     brown = IRIS_OVER_SKIN * (luma(ratio) / luma(IRIS_OVER_SKIN))
-    drawn = light.drawn((ratio + dark * (brown - ratio)) * light.photo)
+    # The generator makes skin more vivid; an iris keeps its hue, so most of the gain is the brightness's alone.
+    photo = (ratio + dark * (brown - ratio)) * light.photo
+    brighter = photo * (luma(light.drawing) / luma(light.photo))
+    drawn = brighter + 0.3 * (light.drawn(photo) - brighter)
+    red, green, blue = (float(v) for v in drawn)
+    if red > green:
+        # A brown iris in poor light looks pink to a camera. None is, but for a joke's vivid red.
+        brown_share = smoothstep(2.2, 1.7, red / max(green, 1.0))
+        allowed = vector(min(red, 1.45 * green), green, min(blue, 0.82 * green))
+        drawn = drawn + brown_share * (allowed - drawn)
     grey = float(luma(drawn))
-    vivid = grey + (drawn - grey) * 1.45
+    vivid = grey + (drawn - grey) * 1.4
     aim = clamp(1.1 * grey, 34, 145)
     return np.clip(vivid * (aim / max(grey, 1.0)), 8, 215).astype(np.float32)
 

@@ -19,32 +19,44 @@ class FaceMemory:
         self.t = t
         self.presence = presence
         self._values: dict[str, NDArray[np.float32]] = {}
-        self._dt_s = 0.0
+        self._times_s: dict[str, float] = {}
+
+    def get(self, name: str, default: float) -> float:
+        """The number called `name` as it is, `default` before its first `ease`."""
+        value = self._values.get(name)
+        return default if value is None else float(value)
 
     def __getitem__(self, name: str) -> NDArray[np.float32]:
         """The value called `name` as it is."""
         return self._values[name]
 
-    def advance(self, centre: NDArray[np.float32], t: float) -> None:
-        """The face is now here; `ease` counts the time since the last call."""
-        self._dt_s = max(t - self.t, 0.0)
+    def appear(self, centre: NDArray[np.float32], t: float, tau_s: float) -> None:
+        """The face is now here, at `t`: a little more present than before."""
+        self.presence += share_after(t - self.t, tau_s) * (1 - self.presence)
         self.centre, self.t = centre, t
 
-    def share(self, tau_s: float) -> float:
-        """How far a value moves towards its target in this frame: 1 - exp(-dt / tau)."""
-        return 1 - math.exp(-self._dt_s / tau_s)
+    def due(self, name: str, every_s: float) -> bool:
+        """Whether the value called `name` was last moved `every_s` ago, or never."""
+        return name not in self._times_s or self.t - self._times_s[name] >= every_s
 
     def ease(self, name: str, target: ArrayLike, tau_s: float, weight: float = 1.0) -> NDArray[np.float32]:
         """The value called `name`, moved towards `target`; the first target is taken as it is.
 
-        `weight` (0..1) is how far this frame's measurement is to be believed: it slows the movement down.
+        It moves as far as the time since it was last moved allows. `weight` (0..1) is how far this frame's
+        measurement is to be believed: it slows the movement down.
         """
         goal = np.asarray(target, np.float32)
         value = self._values.get(name)
-        value = goal if value is None else value + (1 - (1 - self.share(tau_s)) ** weight) * (goal - value)
-        self._values[name] = value
-        return value
+        if value is not None:
+            goal = value + share_after((self.t - self._times_s[name]) * weight, tau_s) * (goal - value)
+        self._values[name], self._times_s[name] = goal, self.t
+        return goal
 
     def ease_share(self, name: str, target: float, tau_s: float) -> float:
         """`ease` for one number."""
         return float(self.ease(name, target, tau_s))
+
+
+def share_after(seconds: float, tau_s: float) -> float:
+    """How far an exponential smoother has moved towards its target: 1 - exp(-t / tau)."""
+    return 1 - math.exp(-max(seconds, 0.0) / tau_s)

@@ -75,11 +75,12 @@ def _draw_inside(
     inside = soft_coverage(outline, box, 0.0)
     light = face.skin_luma
     picture = np.empty((y1 - y0, x1 - x0, 3), np.uint8)
-    picture[:] = face.ink * np.float32(0.8) + lip * vector(0.20, 0.06, 0.08)
+    redness = lip - luma(lip)
+    picture[:] = np.clip(face.ink * np.float32(0.8) + lip * np.float32(0.10) + redness * np.float32(0.2), 0, 255)
 
     teeth, tongue = _teeth_and_tongue(face, upper, lower, memory)
     soft_px = 0.004 * face.width
-    tongue_colour = np.minimum(lip * vector(0.78, 0.60, 0.62), lip - 18).clip(0)
+    tongue_colour = np.clip(lip * np.float32(0.54) + redness * np.float32(0.35), 0, 255)
     _draw_band(picture, box, upper, lower, tongue, tongue_colour, soft_px)
     tooth = vector(1, 0.965, 0.915) * min(light * 0.55 + 112, 238)
     tooth = 0.85 * tooth + 0.15 * face.skin
@@ -125,7 +126,7 @@ def _teeth_and_tongue(
     limit = max(0.13, 0.9 * skin_red, 0.72 * lip_red)
     bright = np.clip((level - 0.36) / 0.2, 0, 1)
     tooth = bright * np.clip((limit - red) / 0.10 + 0.5, 0, 1)
-    flesh = np.clip((level - 0.22) / 0.15, 0, 1) * (1 - tooth) * (red > 0.06)
+    flesh = np.clip((level - 0.32) / 0.15, 0, 1) * (1 - tooth) * (red > 0.06)
 
     is_tooth = tooth > 0.5
     above = _band(is_tooth, share)

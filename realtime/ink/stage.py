@@ -16,6 +16,7 @@ from realtime.ink.brows import draw_brows
 from realtime.ink.canvas import Canvas
 from realtime.ink.eyes import draw_eyes
 from realtime.ink.face import sketch_face
+from realtime.ink.glasses import draw_glasses
 from realtime.ink.memory import FaceMemory
 from realtime.ink.mouth import draw_mouth
 from realtime.landmarks import LEFT_TEMPLE, RIGHT_TEMPLE
@@ -57,6 +58,7 @@ class Ink:
             draw_mouth(canvas, sketch, memory)
             draw_brows(canvas, sketch, memory)
             draw_eyes(canvas, styled.lines, sketch, memory, self.eye_scale)
+            draw_glasses(canvas, sketch, memory)
         return replace(styled, rgb=read_only(canvas.rgb))
 
     def _recall(self, faces: list[Face], t: float, presence: float) -> list[FaceMemory]:
@@ -71,8 +73,7 @@ class Ink:
             if near:
                 memory = min(near, key=lambda m: float(np.linalg.norm(m.centre - centre)))
                 left.remove(memory)
-                memory.advance(centre, t)
-                memory.presence += memory.share(APPEAR_TAU_S) * (1 - memory.presence)
+                memory.appear(centre, t, APPEAR_TAU_S)
             else:
                 memory = FaceMemory(centre, t, presence)
             found.append(memory)

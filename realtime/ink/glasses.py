@@ -1,0 +1,186 @@
+"""Glasses: thin rims and bridges that a generator lost are drawn again.
+
+Comes in: a `FaceSketch`, its memory after the eyes were drawn, and a canvas. Goes out: the canvas with the rims
+drawn. Main thread.
+
+Round each eye the photo is looked at along rays. A rim is a thin ridge of luma, darker or brighter than both its
+sides, whose radius changes little from ray to ray: the best closed path is found by dynamic programming. Only a face
+whose ridges are strong below both eyes and across the nose wears glasses. The path is kept relative to the eye
+corners, so it moves with the head at once, while what is measured is smoothed in time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.ink.canvas import Canvas, curve
+from realtime.ink.face import FaceSketch
+from realtime.ink.measure import Floats, Points, length, luma, middle_colour, smoothstep, smoothsteps, vector
+from realtime.ink.memory import FaceMemory
+from realtime.landmarks import EYES
+
+RAYS = 32
+_ANGLES = np.linspace(0, 2 * np.pi, RAYS, endpoint=False, dtype=np.float32)
+MIRRORED = (RAYS // 2 - np.arange(RAYS)) % RAYS  # the ray of the other eye at the same place
+RADII = np.linspace(0.5, 1.5, 34, dtype=np.float32)
+HALF_WIDTH, HALF_HEIGHT, DROP = 0.43, 0.34, 0.06  # of radius 1, over the distance between the eyes
+BRIDGE_X = np.linspace(-0.10, 0.10, 7, dtype=np.float32)
+BRIDGE_Y = np.linspace(-0.22, 0.36, 36, dtype=np.float32)
+WORN_TAU_S, TAKEN_OFF_TAU_S, SHAPE_TAU_S = 0.8, 8.0, 0.25
+LOOK_EVERY_S = 0.08  # of the source's time: rims sit still on a face, their shape need not be measured at each frame
+TURN = 2  # steps of radius a rim may change by from ray to ray
+TURN_COST = 0.006
+
+
+def draw_glasses(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
+    """Draws rims and bridge of glasses, where the photo shows some."""
+    if face.detail < 0.5:
+        return
+    seat = _Seat.of(face)
+    if memory.due("glasses worn", LOOK_EVERY_S):
+        _look(face, seat, memory)
+    worn = smoothstep(0.35, 0.65, float(memory["glasses worn"]))
+    # Dark lenses need no rims, and what looks like rims round no eyes is something else.
+    seen = float(memory["visible 0"] + memory["visible 1"]) / 2
+    alpha = 0.9 * face.alpha * face.detail * worn * smoothstep(0.4, 0.8, seen)
+    if alpha < 0.02:
+        return
+    shape, colour = memory["glasses shape"], face.drawn(memory["glasses colour"] * face.photo_skin)
+    colour = np.minimum(colour * np.float32(0.42), 130) + face.ink * np.float32(0.45)
+    full = face.stroke_px(9)
+    closed = np.arange(RAYS + 1) % RAYS
+    bridge = seat.across_nose(memory["glasses bridge"])
+    for side, end in ((0, 0), (1, -1)):
+        rim = curve(seat.at(side, shape[side, :, None])[closed, 0], 4 * RAYS + 1)
+        widths = full * (0.3 + 0.7 * smoothsteps(0.02, 0.10, shape[2 + side]))[closed]
+        canvas.stroke(rim, np.interp(np.arange(4 * RAYS + 1) / 4, np.arange(RAYS + 1), widths), colour, alpha)
+        nearest = rim[((rim - bridge[end]) ** 2).sum(1).argmin()]
+        bridge = np.concatenate([nearest[None], bridge] if side == 0 else [bridge, nearest[None]])
+    canvas.stroke(curve(bridge, 25), np.full(25, 0.85 * full, np.float32), colour, alpha)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seat:
+    """Where glasses sit on a face. centres: of the eyes, from corner to corner. right, down: unit vectors. span: px
+    between the centres, the unit of all sizes here."""
+
+    centres: Points
+    right: Floats
+    down: Floats
+    span: float
+
+    @classmethod
+    def of(cls, face: FaceSketch) -> _Seat:
+        """The seat on this face."""
+        centres = np.stack([(face.points[e.outer_corner] + face.points[e.inner_corner]) / 2 for e in EYES])
+        axis = centres[1] - centres[0]
+        span = max(length(axis), 1e-3)
+        right = axis / span
+        return cls(centres, right, vector(-right[1], right[0]), span)
+
+    def at(self, side: int, radii: Floats) -> Points:
+        """(rays, n, 2) px: the points on each ray of an eye at the radii (rays, n) or (n,)."""
+        middle = self.centres[side] + self.down * (DROP * self.span)
+        wide = np.cos(_ANGLES)[:, None, None] * (HALF_WIDTH * self.span * self.right)
+        high = np.sin(_ANGLES)[:, None, None] * (HALF_HEIGHT * self.span * self.down)
+        return (middle + radii[..., None] * (wide + high)).astype(np.float32)
+
+    def across_nose(self, y: Floats) -> Points:
+        """(BRIDGE_X, ..., 2) px: points across the nose at the heights `y`."""
+        middle = self.centres.mean(0)
+        x = BRIDGE_X.reshape(-1, *(1,) * (y.ndim - 1)) if y.ndim > 1 else BRIDGE_X
+        x, y = np.broadcast_arrays(x, y)
+        points = middle + x[..., None] * (self.span * self.right) + y[..., None] * (self.span * self.down)
+        return points.astype(np.float32)
+
+
+def _look(face: FaceSketch, seat: _Seat, memory: FaceMemory) -> None:
+    """Measures rims and bridge in this frame's photo."""
+    rays = np.concatenate([seat.at(side, RADII[None]) for side in range(2)])
+    colours = _read(face, rays)
+    level = np.minimum(luma(colours) / face.photo_skin, 1.6).reshape(2, RAYS, len(RADII))
+    gain = np.minimum(_ridge(level), 0.3)
+    path = _best_path(gain)
+    strength = np.take_along_axis(gain, path[..., None], 2)[..., 0]
+    below = np.sort(strength[:, 2 : RAYS // 2 - 1], 1)[:, 6].min()
+
+    nose = _read(face, seat.across_nose(np.broadcast_to(BRIDGE_Y, (len(BRIDGE_X), len(BRIDGE_Y)))))
+    ridge = _ridge(luma(nose) / face.photo_skin)
+    at = ridge.argmax(1)
+    height = np.sort(at)[len(at) // 2]
+    apart = np.sort(np.abs(at - height))[len(at) // 2 + 1]
+    across = np.sort(ridge.max(1))[len(at) // 2]
+
+    found = float(np.sqrt(max(below * across, 0.0)))
+    odd = float(np.abs(RADII[path[0, MIRRORED]] - RADII[path[1]]).mean())
+    worn = smoothstep(0.10, 0.14, found) * smoothstep(3.5, 1.5, float(apart)) * smoothstep(0.30, 0.18, odd)
+    # Nobody takes glasses off as often as a bowed head or a reflection hides them.
+    sure = memory.get("glasses worn", 0.0)
+    memory.ease("glasses worn", worn, WORN_TAU_S if worn > sure else TAKEN_OFF_TAU_S)
+    radii = _calm(RADII[path])
+    believed = 0.15 + 0.85 * smoothstep(0.3, 0.7, worn)
+    memory.ease("glasses shape", np.concatenate([radii, _calm(strength)]), SHAPE_TAU_S, believed)
+    calm = np.clip(at, height - 2, height + 2)
+    memory.ease(
+        "glasses bridge",
+        np.convolve(np.pad(BRIDGE_Y[calm], 1, mode="edge"), (0.25, 0.5, 0.25), "valid"),
+        SHAPE_TAU_S,
+        believed,
+    )
+    on_rim = np.take_along_axis(colours.reshape(2, RAYS, len(RADII), 3), path[..., None, None], 2).reshape(-1, 3)
+    memory.ease("glasses colour", middle_colour(on_rim) / face.photo_skin, WORN_TAU_S)
+
+
+def _read(face: FaceSketch, points: Points) -> NDArray[np.float32]:
+    """The photo's colours at (a, b, 2) px: (a, b, 3)."""
+    x, y = points[..., 0] - np.float32(0.5), points[..., 1] - np.float32(0.5)
+    return cv2.remap(face.photo, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+
+
+def _calm(values: Floats) -> Floats:
+    """(eyes, rays) smoothed along the rays, round and round: median of three, then a mean."""
+    around = np.concatenate([values[:, -1:], values, values[:, :1]], 1)
+    middle = np.sort(np.stack([around[:, :-2], around[:, 1:-1], around[:, 2:]]), 0)[1]
+    around = np.concatenate([middle[:, -1:], middle, middle[:, :1]], 1)
+    return (around[:, :-2] + 2 * around[:, 1:-1] + around[:, 2:]) / 4
+
+
+def _ridge(level: Floats, steps: tuple[int, ...] = (2, 3, 4)) -> Floats:
+    """How much each value of the last axis lies above or below both its neighbours at some distance."""
+    best = np.zeros_like(level)
+    n = level.shape[-1]
+    for k in steps:
+        mid = level[..., k : n - k]
+        a, b = mid - level[..., : n - 2 * k], mid - level[..., 2 * k :]
+        found = np.maximum(np.minimum(a, b), np.minimum(-a, -b))
+        best[..., k : n - k] = np.maximum(best[..., k : n - k], found)
+    return best
+
+
+def _best_path(gain: Floats) -> NDArray[np.intp]:
+    """(eyes, rays) radius index of the closed path with the largest sum of `gain` (eyes, rays, radii).
+
+    Viterbi's dynamic programming, twice round, so that the second lap closes.
+    """
+    eyes, rays, radii = gain.shape
+    total = gain[:, 0].copy()
+    came = np.zeros((2 * rays, eyes, radii), np.intp)
+    shifts = range(-TURN, TURN + 1)
+    for step in range(1, 2 * rays):
+        padded = np.pad(total, ((0, 0), (TURN, TURN)), constant_values=-1e6)
+        options = np.stack([padded[:, TURN + s : TURN + s + radii] - TURN_COST * abs(s) for s in shifts])
+        choice = options.argmax(0)
+        came[step] = choice - TURN
+        total = options.max(0) + gain[:, step % rays]
+    path = np.empty((eyes, 2 * rays), np.intp)
+    at = total.argmax(1)
+    for step in range(2 * rays - 1, -1, -1):
+        path[:, step] = at
+        at = at + came[step, np.arange(eyes), at]
+    middle = rays // 2
+    lap = path[:, middle : middle + rays]
+    return np.roll(lap, middle, 1)

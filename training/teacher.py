@@ -36,7 +36,10 @@ NOSE_BASE = (98, 97, 2, 326, 327, 331, 279, 294, 460, 250, 462, 370, 94, 141, 24
 CHEEKS = (50, 101, 118, 205, 187, 280, 330, 347, 425, 411)
 FOREHEAD_TOP, CHIN = 10, 152
 
-BRIDGE_LOW, BRIDGE_HIGH = 0.66, 0.85  # how much of the way over the nose is ridge: no glasses, glasses
+EYE_MIDDLES = ((33, 133, 159, 145), (263, 362, 386, 374))  # corners and lids: their mean is the middle of the opening
+
+RAYS = 120  # directions in which the rim of glasses is sought around an eye
+RIDGE = 0.02  # what a thin frame of low contrast gives in `_ridge`
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,10 +63,9 @@ class _Places:
     smooth: Field  # face skin where a line would be a wrinkle
     jaw: Field  # band along the jaw
     silhouette: Field  # band along the outline of the person
-    glasses: Field  # band in which glasses would lie
     unit: float
     skin_tone: NDArray[np.float32] | None = None  # Lab of the cheeks
-    upright: NDArray[np.float32] | None = None  # (2, 3) map from the photo to the patch between the eyes, 32x24
+    faces: Sequence[Landmarks] = ()
 
 
 def draw(rgb: RgbImage, person: Mask, faces: Sequence[Landmarks] = ()) -> Drawing:
@@ -92,9 +94,9 @@ def _find_places(photo: RgbImage, lab: LabImage, person: Mask, faces: Sequence[L
     nothing = np.zeros((h, w), np.float32)
     if not points:
         outline = _band(mask, 3)
-        return _Places(mask, *(nothing,) * 7, outline, nothing, unit)  # type: ignore[arg-type]
+        return _Places(mask, *(nothing,) * 7, outline, unit)  # type: ignore[arg-type]
 
-    face, brows, eyes, lips, nose, jaw, glasses = (nothing.copy() for _ in range(7))
+    face, brows, eyes, lips, nose, jaw = (nothing.copy() for _ in range(6))
     for p, height in zip(points, heights, strict=True):
         width_px = max(3, round(0.05 * height))
         _fill(face, p[list(OVAL)])
@@ -104,9 +106,8 @@ def _find_places(photo: RgbImage, lab: LabImage, person: Mask, faces: Sequence[L
         _fill(lips, p[list(LIPS)], grow=0.02 * height)
         _fill(nose, cv2.convexHull(p[list(NOSE_BASE)])[:, 0], grow=0.015 * height)
         cv2.polylines(jaw, [np.int32(p[list(JAW)])], False, 1.0, width_px, cv2.LINE_AA)
-        _fill(glasses, _glasses_area(p))
-    face, brows, eyes, lips, nose, jaw, glasses = (
-        cv2.GaussianBlur(m, (0, 0), 0.012 * unit) for m in (face, brows, eyes, lips, nose, jaw, glasses)
+    face, brows, eyes, lips, nose, jaw = (
+        cv2.GaussianBlur(m, (0, 0), 0.012 * unit) for m in (face, brows, eyes, lips, nose, jaw)
     )
     features = np.maximum(np.maximum(eyes, lips), nose)
     tone, spread = _skin_tone(lab, points)
@@ -117,20 +118,7 @@ def _find_places(photo: RgbImage, lab: LabImage, person: Mask, faces: Sequence[L
     inner = cv2.erode(face, _disc(0.03 * unit))
     smooth = np.clip(inner - np.maximum(features, brows), 0, 1)
     outline = _band(mask, max(3, round(0.02 * unit)))
-    patch = _between_the_eyes(points[int(np.argmax(heights))])
-    return _Places(mask, face, skin, hair, brows, features, smooth, jaw, outline, glasses, unit, tone, patch)
-
-
-def _glasses_area(p: Landmarks) -> Landmarks:
-    """From the brows to the middle of the nose, and to the temples."""
-    hull = p[[127, 234, 227, 116, 117, 118, 100, 6, 329, 347, 346, 345, 447, 454, 356, 300, 293, 296, 9, 66, 63, 70]]
-    return cv2.convexHull(hull)[:, 0]  # type: ignore[return-value]
-
-
-def _between_the_eyes(p: Landmarks) -> NDArray[np.float32]:
-    """From the inner corner of one eye to the other's, from between the brows to the middle of the nose's ridge."""
-    left, right, low = p[133], p[362], p[195]
-    return cv2.getAffineTransform(np.float32([left, right, low]), np.float32([(2, 8), (29, 8), (15.5, 23)]))  # type: ignore[return-value, arg-type]
+    return _Places(mask, face, skin, hair, brows, features, smooth, jaw, outline, unit, tone, points)
 
 
 def _skin_tone(lab: LabImage, faces: Sequence[Landmarks]) -> tuple[NDArray[np.float32], float]:
@@ -249,7 +237,7 @@ def _tame_highlights(lightness: Field, ab: Field, places: _Places) -> tuple[Fiel
 
 def _ink(photo: RgbImage, flat_lab: LabImage, places: _Places) -> Field:
     """Flow-guided difference of Gaussians (Kang 2007; tanh ramp as in Winnemoeller 2012), with a threshold, weight
-    and shortest line that depend on what the place is; thin glasses by a finer detector of dark and bright ridges."""
+    and shortest line that depend on what the place is; rims of glasses as lines of their own."""
     calm = cv2.ximgproc.rollingGuidanceFilter(photo, d=-1, sigmaColor=18, sigmaSpace=1.6, numOfIter=2)
     lab = _lab(calm) * np.float32(0.01)
     fine = _Flow.of(lab, 2.2)
@@ -273,7 +261,7 @@ def _ink(photo: RgbImage, flat_lab: LabImage, places: _Places) -> Field:
     ink = ink * (1 - p.hair * (1 - p.silhouette)) + strands * p.hair * (1 - p.silhouette)
     ink = np.clip(ink * 1.2 - 0.1, 0, 1) * (1 - 0.9 * p.brows * (1 - p.features))
     ink = _without_short_lines(ink, p)
-    ink = np.maximum(ink, _thin_glasses(_lab(photo)[..., 0] * np.float32(0.01), p))
+    ink = np.maximum(ink, _glasses(_lab(photo)[..., 0] * np.float32(0.01), p))
     return ink.astype(np.float32)
 
 
@@ -359,33 +347,104 @@ def _without_short_lines(ink: Field, places: _Places) -> Field:
     return ink * cv2.blur(keep[cv2.dilate(labels.astype(np.float32), np.ones((3, 3))).astype(np.int32)], (3, 3))  # type: ignore[no-any-return]
 
 
-def _thin_glasses(lightness: Field, places: _Places) -> Field:
-    """Frames of glasses: thin ridges, dark or bright, around the eyes. Drawn only where a ridge also bridges the nose,
-    and only those that hang together over a quarter of the face's height. `lightness` is the unfiltered one."""
-    if not places.glasses.any():
-        return np.zeros_like(lightness)
-    clear = cv2.GaussianBlur(lightness, (0, 0), 0.8)
-    kernel = _disc(0.02 * places.unit)
-    dark = _smoothstep(0.030, 0.10, cv2.morphologyEx(clear, cv2.MORPH_BLACKHAT, kernel))
-    bright = _smoothstep(0.045, 0.12, cv2.morphologyEx(clear, cv2.MORPH_TOPHAT, kernel))
-    ridge = np.maximum(dark, 0.8 * bright)
-    sure = _smoothstep(BRIDGE_LOW, BRIDGE_HIGH, np.float32(_bridge(ridge, places)))  # type: ignore[arg-type]
-    if sure <= 0:
-        return np.zeros_like(lightness)
-    ridge = ridge * places.glasses * (1 - 0.9 * places.brows) * (1 - _smoothstep(0.3, 0.9, places.features))
-    _, labels, stats, _ = cv2.connectedComponentsWithStats((ridge > 0.3).astype(np.uint8), connectivity=8)
-    extent = np.maximum(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])
-    keep = (extent > 0.22 * places.unit).astype(np.float32)
-    keep[0] = 0.0
-    return sure * ridge * cv2.blur(keep[labels], (3, 3))  # type: ignore[no-any-return]
+def _glasses(lightness: Field, places: _Places) -> Field:
+    """Rims of glasses as clean closed lines, and the bridge over the nose. `lightness` is unfiltered, f32 0..1.
+
+    Around each eye the closed path along the thinnest sharp ridge, dark or bright, is sought by dynamic programming in
+    polar coordinates (as active contours for circular shapes are). It is a rim, and no eye bag or wrinkle, if the ridge
+    goes on without gaps below the eye, lies well off the eye, and mirrors that of the other eye.
+    """
+    ink = np.zeros(lightness.shape, np.float32)
+    for p in places.faces:
+        middles = [p[list(corners)].mean(0) for corners in EYE_MIDDLES]
+        distance = float(np.linalg.norm(middles[1] - middles[0]))
+        if distance < max(20.0, 0.3 * float(np.linalg.norm(p[CHIN] - p[FOREHEAD_TOP]))):
+            continue  # too small, or turned so far that one lens hides
+        across = (middles[1] - middles[0]) / distance
+        ridge = _ridge(lightness, max(0.8, 0.012 * distance)) / RIDGE
+        free = (1 - 0.8 * places.brows) * (1 - places.features)
+        rims = [_rim(ridge * free, middle, across, distance) for middle in middles]
+        sure = _is_glasses(rims)
+        if sure < 0.1:
+            continue
+        width = max(1, round(0.02 * distance))
+        for rim in rims:
+            weights = sure * _smoothstep(0.15, 0.45, rim.ridge)
+            for start, end, weight in zip(rim.points, np.roll(rim.points, -1, 0), weights, strict=True):
+                ends = np.round(16 * np.stack([start, end])).astype(np.int32)  # sixteenths of a pixel
+                cv2.polylines(ink, [ends], False, float(weight), width, cv2.LINE_AA, 4)
+        between = np.zeros_like(ink)
+        quad = np.stack(
+            [rims[0].points[i] for i in (-14, 0)] + [rims[1].points[i] for i in (RAYS // 2, RAYS // 2 + 14)]
+        )
+        _fill(between, quad)
+        ink = np.maximum(ink, sure * between * _smoothstep(0.35, 0.9, cv2.GaussianBlur(ridge, (0, 0), 0.7)))
+    return cv2.GaussianBlur(ink, (0, 0), 0.5)  # type: ignore[return-value]
 
 
-def _bridge(ridge: Field, places: _Places) -> float:
-    """How far (0..1) one ridge crosses the nose between the eyes: 1 for glasses, little for a wrinkle."""
-    if places.upright is None:
-        return 0.0
-    patch = cv2.warpAffine(ridge, places.upright, (32, 24))
-    return float(np.mean(np.sort(patch.max(0))[:16]))
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rim:
+    """A closed path round an eye. points: (RAYS, 2) pixels, from the picture's right, clockwise; radius: (RAYS,) in
+    eye distances; ridge: (RAYS,) how sharp a ridge it follows, 0 none to 1.5."""
+
+    points: NDArray[np.floating[Any]]
+    radius: NDArray[np.floating[Any]]
+    ridge: NDArray[np.floating[Any]]
+
+
+def _rim(ridge: Field, eye: Landmarks, across: Landmarks, distance: float) -> _Rim:
+    down = np.array([-across[1], across[0]], np.float32)
+    centre = eye + 0.06 * distance * down  # lenses hang a little below the eyes
+    angles = np.linspace(0, 2 * np.pi, RAYS, endpoint=False)[:, None]
+    radii = np.linspace(0.20, 0.58, 44)[None]
+    right, below = 1.1 * distance * radii * np.cos(angles), 0.95 * distance * radii * np.sin(angles)
+    x = (centre[0] + right * across[0] + below * down[0]).astype(np.float32)
+    y = (centre[1] + right * across[1] + below * down[1]).astype(np.float32)
+    found = np.clip(cv2.remap(ridge.astype(np.float32), x, y, cv2.INTER_LINEAR), 0, 1.5)
+
+    twice = np.concatenate([found, found])  # two turns: the second half of the first and the first of the second close
+    best, came_from = twice[0], np.zeros(twice.shape, np.int64)
+    for i in range(1, len(twice)):
+        steps = np.stack([np.r_[-9.0, best[:-1]] - 0.06, best, np.r_[best[1:], -9.0] - 0.06])
+        came_from[i] = steps.argmax(0) - 1
+        best = twice[i] + steps.max(0)
+    path, at = np.zeros(len(twice), np.int64), int(best.argmax())
+    for i in range(len(twice) - 1, -1, -1):
+        path[i] = at
+        at = int(np.clip(at + came_from[i][at], 0, radii.size - 1))
+    path = np.r_[path[RAYS : RAYS + RAYS // 2], path[RAYS // 2 : RAYS]]
+
+    rays = np.arange(RAYS)
+    points = _round_trip(np.stack([x[rays, path], y[rays, path]], 1), 5)
+    return _Rim(points, radii[0, path], _round_trip(found[rays, path][:, None], 7)[:, 0])
+
+
+def _is_glasses(rims: Sequence[_Rim]) -> float:
+    """0..1, from what the rims are below the eyes, where no brow confuses."""
+    low = slice(5, 56)
+    unbroken = float(np.mean([np.percentile(rim.ridge[low], 20) for rim in rims]))
+    radius = float(np.mean([rim.radius[low].mean() for rim in rims]))
+    mirrored = rims[1].radius[(RAYS // 2 - np.arange(RAYS)) % RAYS]
+    unlike = float(np.abs(rims[0].radius - mirrored)[low].mean())
+    good = _ramp(0.37, 0.50, unbroken) * _ramp(0.30, 0.34, radius)
+    return good * (1 - _ramp(0.47, 0.50, radius)) * (1 - _ramp(0.10, 0.14, unlike))
+
+
+def _ridge(gray: Field, sigma_px: float) -> Field:
+    """How much the picture bends across a thin line and not along it: from the eigenvalues of the Hessian, scale
+    normalised (Lindeberg 1998), the same for dark and bright lines."""
+    smooth = cv2.GaussianBlur(gray, (0, 0), sigma_px)
+    xx = cv2.Sobel(smooth, cv2.CV_32F, 2, 0, ksize=3) / 4
+    yy = cv2.Sobel(smooth, cv2.CV_32F, 0, 2, ksize=3) / 4
+    xy = cv2.Sobel(smooth, cv2.CV_32F, 1, 1, ksize=3) / 4
+    root, mean = np.sqrt((xx - yy) ** 2 / 4 + xy * xy), np.abs(xx + yy) / 2
+    return sigma_px**2 * (mean + root - 0.9 * np.abs(mean - root))  # type: ignore[no-any-return]
+
+
+def _round_trip(values: NDArray[np.floating[Any]], length: int) -> NDArray[np.floating[Any]]:
+    """(RAYS, n) values averaged over `length` neighbours on the closed path."""
+    padded = np.concatenate([values[-length:], values, values[:length]]).astype(np.float32)
+    return cv2.blur(padded, (1, length)).reshape(padded.shape)[length:-length]  # type: ignore[no-any-return]
 
 
 # --- small things ---------------------------------------------------------------------------------------------------
@@ -402,6 +461,10 @@ def _over(below: LabImage, above: LabImage, share: Field) -> LabImage:
 def _smoothstep(low: float, high: float, x: Field) -> Field:
     t = np.clip((x - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)  # type: ignore[no-any-return]
+
+
+def _ramp(low: float, high: float, x: float) -> float:
+    return float(_smoothstep(low, high, np.array(x)))
 
 
 def _sample(field: Field, x: Field, y: Field) -> Field:

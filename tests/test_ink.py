@@ -151,6 +151,25 @@ def test_the_rim_of_glasses_stays_on_top() -> None:
     assert picture[lines > 0].max() <= 40
 
 
+def test_thin_rims_in_the_photo_are_drawn_and_none_are_invented() -> None:
+    photo, rim = PHOTO.copy(), np.zeros(PHOTO.shape[:2], np.uint8)
+    corners = [[LANDMARKS[c, :2] for c in (e.outer_corner, e.inner_corner)] for e in EYES]
+    centres = [np.mean(pair, 0) for pair in corners]
+    span = float(np.linalg.norm(centres[1] - centres[0]))
+    places = [tuple(round(float(v)) for v in c + np.array((0, 0.06 * span))) for c in centres]
+    axes = (round(0.38 * span), round(0.32 * span))
+    for place in places:
+        cv2.ellipse(rim, place, axes, 0, 0, 360, 255, 1)
+    cv2.line(rim, (places[0][0] + axes[0], places[0][1]), (places[1][0] - axes[0], places[1][1]), 255, 1)
+    photo[rim > 0] = (30, 28, 30)
+    below = np.zeros_like(rim)  # where no eye, lid or brow is drawn
+    for place in places:
+        cv2.ellipse(below, place, axes, 0, 30, 150, 255, 1)
+    with_rims, without = (luma(Ink()(styled(photo=p)).rgb)[below > 0] for p in (photo, PHOTO))
+    assert np.median(with_rims) < np.median(without) - 40
+    assert np.median(without) > luma(SKIN[None])[0] - 5
+
+
 def test_nothing_outside_of_the_face_changes() -> None:
     picture = Ink()(styled(drawing=PHOTO)).rgb
     (x0, y0), (x1, y1) = LANDMARKS[:, :2].min(0).astype(int), LANDMARKS[:, :2].max(0).astype(int) + 1

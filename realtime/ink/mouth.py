@@ -46,10 +46,10 @@ def draw_mouth(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
         _draw_inside(canvas, face, upper, lower, lip, memory, alpha * ajar)
     middle = (upper + lower) / 2
     line = middle + (upper - middle) * ajar
-    line = np.concatenate([corners[:1] * 0.6 + line[:1] * 0.4, line, corners[1:] * 0.6 + line[-1:] * 0.4])
+    line = np.concatenate([corners[:1] * 0.3 + line[:1] * 0.7, line, corners[1:] * 0.3 + line[-1:] * 0.7])
     t = np.linspace(0, 1, len(line))
     profile = np.sin(np.pi * (0.04 + 0.92 * t)) ** 0.5 * (0.72 + 0.28 * np.cos(6 * np.pi * (t - 0.5)))
-    full = face.stroke_px(10)
+    full = face.stroke_px(8.5)
     canvas.stroke(line.astype(np.float32), (full * profile).astype(np.float32), ink, 0.92 * alpha)
     if ajar > 0.05:
         t = np.linspace(0, 1, len(lower))

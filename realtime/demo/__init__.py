@@ -1,0 +1,1 @@
+"""The demo clip, `demo.mp4`, what truly happens in it, `demo.json`, and the script that made both."""

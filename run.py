@@ -15,9 +15,13 @@ from realtime.system_libraries import missing_libraries, remedy
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the command line and returns its exit code."""
+    if "--doctor" in arguments:  # before the imports that a broken installation fails on
+        from realtime.doctor import doctor
+
+        return doctor(print)
     if missing := missing_libraries():
         _say(remedy(missing))
-        return 5
+        return 2
     from realtime.errors import LiveToonError  # only now: these import OpenCV and NumPy
     from realtime.session import run
 

@@ -44,10 +44,6 @@ def run(arguments: Sequence[str], say: Say) -> int:
     settings = settings_from_arguments(arguments)
     if settings.list_what is not None:
         return _list(settings.list_what, settings.as_json, say)
-    if settings.doctor:
-        from realtime.doctor import doctor
-
-        return doctor(print)
     style = None if settings.look.style == PASS_THROUGH else load_style(settings.look.style)
     _check_background(settings)
     return _run_filter(settings, style, say)

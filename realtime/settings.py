@@ -67,7 +67,6 @@ class Settings:
     stats: Path | None = None
     list_what: str | None = None
     as_json: bool = False
-    doctor: bool = False
     verbose: bool = False
 
 
@@ -93,7 +92,6 @@ def settings_from_arguments(arguments: Sequence[str]) -> Settings:
         stats=given.stats,
         list_what=given.list,
         as_json=given.json,
-        doctor=given.doctor,
         verbose=given.verbose,
     )
     if settings.as_json and settings.list_what is None:

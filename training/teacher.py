@@ -352,7 +352,8 @@ def _glasses(lightness: Field, places: _Places) -> Field:
 
     Around each eye the closed path along the thinnest sharp ridge, dark or bright, is sought by dynamic programming in
     polar coordinates (as active contours for circular shapes are). It is a rim, and no eye bag or wrinkle, if the ridge
-    goes on without gaps below the eye, lies well off the eye, and mirrors that of the other eye.
+    goes on without gaps below the eye, is sharper than what the skin elsewhere shows, lies well off the eye, and
+    mirrors that of the other eye.
     """
     ink = np.zeros(lightness.shape, np.float32)
     for p in places.faces:
@@ -364,7 +365,8 @@ def _glasses(lightness: Field, places: _Places) -> Field:
         ridge = _ridge(lightness, max(0.8, 0.012 * distance)) / RIDGE
         free = (1 - 0.8 * places.brows) * (1 - places.features)
         rims = [_rim(ridge * free, middle, across, distance) for middle in middles]
-        sure = _is_glasses(rims)
+        wrinkled = float(np.percentile(ridge[places.smooth > 0.8], 75)) if np.any(places.smooth > 0.8) else 1.0
+        sure = _is_glasses(rims, wrinkled)
         if sure < 0.1:
             continue
         width = max(1, round(0.02 * distance))
@@ -419,15 +421,15 @@ def _rim(ridge: Field, eye: Landmarks, across: Landmarks, distance: float) -> _R
     return _Rim(points, radii[0, path], _round_trip(found[rays, path][:, None], 7)[:, 0])
 
 
-def _is_glasses(rims: Sequence[_Rim]) -> float:
-    """0..1, from what the rims are below the eyes, where no brow confuses."""
+def _is_glasses(rims: Sequence[_Rim], wrinkled: float) -> float:
+    """0..1, from what the rims are below the eyes, where no brow confuses. `wrinkled`: how ridged the other skin is."""
     low = slice(5, 56)
     unbroken = float(np.mean([np.percentile(rim.ridge[low], 20) for rim in rims]))
     radius = float(np.mean([rim.radius[low].mean() for rim in rims]))
     mirrored = rims[1].radius[(RAYS // 2 - np.arange(RAYS)) % RAYS]
     unlike = float(np.abs(rims[0].radius - mirrored)[low].mean())
-    good = _ramp(0.37, 0.50, unbroken) * _ramp(0.30, 0.34, radius)
-    return good * (1 - _ramp(0.47, 0.50, radius)) * (1 - _ramp(0.10, 0.14, unlike))
+    good = _ramp(1.3, 1.8, unbroken / max(wrinkled, 0.05)) * _ramp(0.28, 0.40, unbroken) * _ramp(0.28, 0.32, radius)
+    return good * (1 - _ramp(0.48, 0.52, radius)) * (1 - _ramp(0.12, 0.17, unlike))
 
 
 def _ridge(gray: Field, sigma_px: float) -> Field:

@@ -12,7 +12,7 @@ RUN := .venv/bin/python
 demo: setup
 	@mkdir -p out
 	@$(RUN) run.py --source demo --sink out/demo.mp4 --stats out/demo.json
-	@$(RUN) -m realtime.pair realtime/demo/demo.mp4 out/demo.mp4 out/demo.png
+	@$(RUN) -m realtime.pair realtime/demo/demo.mp4 out/demo.mp4 out/demo.png 2.5
 	@echo "The drawn clip: out/demo.mp4   photo | drawing: out/demo.png   figures: out/demo.json"
 
 run: setup

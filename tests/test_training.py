@@ -77,7 +77,7 @@ def test_skin_keeps_its_tone(skin: tuple[int, int, int], rng: np.random.Generato
     cv2.ellipse(person, (88, 85), (42, 54), 0, 0, 360, 1.0, -1)
     drawn = draw(photo, person, [_face()])
     cheek = cv2.cvtColor(drawn.flat[90:96, 80:96], cv2.COLOR_RGB2LAB).mean((0, 1))
-    before = cv2.cvtColor(np.float32([[skin]]) / 255, cv2.COLOR_RGB2LAB)[0, 0]
+    before = cv2.cvtColor(np.array([[skin]], np.float32) / 255, cv2.COLOR_RGB2LAB)[0, 0]
     assert abs(cheek[0] - before[0]) < 9
     assert abs(np.arctan2(cheek[2], cheek[1]) - np.arctan2(before[2], before[1])) < 0.25
     assert drawn.ink[88:100, 78:98].max() < 0.15

@@ -7,47 +7,66 @@ Comes in: an array of values and the time that passed. Goes out: the filtered ar
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 Values = NDArray[np.float32]
 
 
 class OneEuro:
-    """Filters arrays of one shape, each value by itself or each row (point) by its own speed.
+    """Filters arrays of one shape: (n,) each value by its own speed, (n, d) each row, a point, by its own speed.
 
     min_cutoff_hz: cut-off at rest, lower is calmer. beta: cut-off gained per unit of speed, higher is prompter.
-    derivative_cutoff_hz: of the speed estimate. All three may be arrays that broadcast against the values.
+    derivative_cutoff_hz: of the speed estimate. rest_speed: speed that noise alone makes, which counts as none. All
+    four may be arrays that broadcast against the values.
+
+    Differs from the paper's listing in three places. So that 15, 30 and 60 values a second give the same curve, the
+    weight of a new value is exact for a first-order low-pass, `1 - exp(-2 pi cut-off dt)`, and speed is the
+    difference to the last raw value, not to the filtered one. And `rest_speed`, 0 in the paper, keeps a noisy value
+    calm at rest although `beta` is high.
     """
 
     def __init__(
-        self, min_cutoff_hz: Values | float, beta: Values | float, derivative_cutoff_hz: Values | float = 1.0
+        self,
+        min_cutoff_hz: Values | float,
+        beta: Values | float,
+        derivative_cutoff_hz: Values | float = 1.0,
+        rest_speed: Values | float = 0.0,
     ) -> None:
-        self._min_cutoff_hz = min_cutoff_hz
-        self._beta = beta
-        self._derivative_cutoff_hz = derivative_cutoff_hz
+        self._min_cutoff_hz = np.asarray(min_cutoff_hz, np.float32)
+        self._beta = np.asarray(beta, np.float32)
+        self._derivative_cutoff_hz = np.asarray(derivative_cutoff_hz, np.float32)
+        self._rest_speed = np.asarray(rest_speed, np.float32)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets all values: as a new object."""
+        self._raw: Values | None = None
         self._value: Values | None = None
-        self._speed: Values | None = None
+        self._speed: Values = np.zeros(1, np.float32)
 
     def __call__(self, values: Values, dt_s: float, unit: float = 1.0) -> Values:
-        """The filtered values, `dt_s` seconds after the last; unchanged for the first, the last where no time passed.
+        """The filtered values, `dt_s` seconds after the last ones.
 
-        unit: how much of a value counts as one in speed, such as a face's height in pixels: so a far face is filtered
-        like a near one.
+        unit: how much of a value counts as one in speed, such as a face's height in pixels for its place.
+        The first values come back as they are; where no time passed, or it ran backwards, the last result does.
         """
-        if self._value is None or self._speed is None:
-            self._value, self._speed = values, np.zeros_like(values)
-            return values
+        if self._raw is None or self._value is None:
+            self._raw = self._value = np.array(values, np.float32)
+            return self._value
         if dt_s <= 0:
             return self._value
-        speed = (values - self._value) / np.float32(dt_s)
-        self._speed = self._speed + _alpha(self._derivative_cutoff_hz, dt_s) * (speed - self._speed)
-        magnitude = np.linalg.norm(self._speed, axis=-1, keepdims=True) if values.ndim > 1 else np.abs(self._speed)
-        cutoff_hz = self._min_cutoff_hz + self._beta * magnitude / np.float32(unit)
-        self._value = (self._value + _alpha(cutoff_hz, dt_s) * (values - self._value)).astype(np.float32)
+        speed = np.asarray((values - self._raw) / np.float32(dt_s), np.float32)
+        self._raw = np.array(values, np.float32)
+        self._speed = self._speed + _weight(self._derivative_cutoff_hz, dt_s) * (speed - self._speed)
+        magnitude = np.abs(self._speed)
+        if values.ndim > 1:
+            magnitude = np.linalg.norm(self._speed, axis=-1, keepdims=True)
+        moving = np.maximum(magnitude / np.float32(unit) - self._rest_speed, 0)
+        cutoff_hz = self._min_cutoff_hz + self._beta * moving
+        self._value = np.asarray(self._value + _weight(cutoff_hz, dt_s) * (values - self._value), np.float32)
         return self._value
 
 
-def _alpha(cutoff_hz: ArrayLike, dt_s: float) -> Values:
-    """Weight of the new value: 1 / (1 + tau / dt) with tau = 1 / (2 pi cut-off)."""
-    turn = 2 * np.pi * np.asarray(cutoff_hz, np.float32) * np.float32(dt_s)
-    return turn / (turn + 1)  # type: ignore[no-any-return]
+def _weight(cutoff_hz: Values, dt_s: float) -> Values:
+    """Weight of the new value, 0..1."""
+    return np.asarray(-np.expm1(cutoff_hz * np.float32(-2 * np.pi * dt_s)), np.float32)

@@ -7,50 +7,62 @@ and far faces behave alike.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from realtime.landmarks import EYES, LIPS_INNER, LIPS_OUTER
 from realtime.one_euro import OneEuro
-from realtime.types import Face, Mask, Scene, read_only
+from realtime.types import Face, Frame, Mask, RgbImage, Scene, read_only
 
 POINTS = 478
-FORGET_S = 0.5  # a face not seen for longer starts anew
-SLACK = 0.0010  # face heights a point may drift from where it is drawn: what sensor noise still moves stays dead still
-# 1-euro settings: cut-off at rest in Hz, Hz gained per face height a second, cut-off of the speed in Hz
-CALM = (0.8, 20.0, 2.0)
-PROMPT = (2.0, 80.0, 6.0)  # lids, irises, brows and lips: a blink lasts a tenth of a second
-BLENDSHAPES = (4.0, 8.0, 6.0)
-MASK_TAU_S = 0.12
-MASK_STILL, MASK_MOVED = 0.08, 0.35  # change of the mask that is noise, and that is motion
+GAP_S = 0.5  # after a longer pause, or a face not seen for longer, everything starts anew
+CUT_LEVEL = 32.0  # mean change of a thumbnail, of 255, from one frame to the next that no person before a camera makes
+# Points that a face's expression hardly moves: forehead, temples, bridge of the nose, corners of the eyes.
+ANCHORS = np.array(
+    [10, 109, 338, 67, 297, 103, 332, 54, 284, 21, 251, 162, 389, 127, 356, 234, 454, 93, 323, 151, 9, 8, 168, 6, 197,
+     195, 5, 4, 33, 263, 133, 362, 143, 372, 116, 345, 117, 346],
+)  # fmt: skip
+SPREAD_TO_HEIGHT = 3.04  # a face's height over the root mean square distance of its anchors from their mean
+# 1-euro settings: cut-off at rest in Hz, Hz gained per face height a second, cut-off of the speed in Hz, and the speed
+# in face heights a second that sensor noise makes
+HEAD = (1.2, 90.0, 3.0, 0.04)  # place, size and turn of the whole face
+CALM = (0.8, 30.0, 3.0, 0.06)  # skin and outline within the face
+PROMPT = (2.0, 80.0, 6.0, 0.11)  # lids, irises, lips: a blink lasts a tenth of a second
+BROWS = (1.2, 60.0, 4.0, 0.09)
+BLENDSHAPES = (3.0, 8.0, 6.0, 0.3)  # per unit of score a second
+# Face heights by which what is shown may lag behind: what sensor noise still moves stays dead still.
+HEAD_SLACK, CALM_SLACK, PROMPT_SLACK, BROW_SLACK = 0.0014, 0.0030, 0.0020, 0.0030
+MASK_STILL_TAU_S, MASK_MOVED_TAU_S = 0.15, 0.004
+MASK_STILL, MASK_MOVED = 0.06, 0.30  # change of the mask that is noise, and that is motion
+
+Points = NDArray[np.float32]
 
 
-def _per_point(index: int) -> NDArray[np.float32]:
+def _per_point(calm: float, prompt: float, brows: float) -> NDArray[np.float32]:
     """(478, 1): one setting for every landmark."""
-    values = np.full((POINTS, 1), CALM[index], np.float32)
+    values = np.full((POINTS, 1), calm, np.float32)
     for eye in EYES:
-        for part in (eye.opening, eye.iris_ring, [eye.iris_centre], eye.brow_top, eye.brow_bottom):
-            values[part] = PROMPT[index]
+        for part in (eye.brow_top, eye.brow_bottom):
+            values[part] = brows
+        for part in (eye.opening, eye.iris_ring, np.array([eye.iris_centre])):
+            values[part] = prompt
     for lips in (LIPS_INNER, LIPS_OUTER):
-        values[lips] = PROMPT[index]
+        values[lips] = prompt
     return values
 
 
-@dataclass(slots=True)
-class _FaceState:
-    """One face as it was last seen and drawn."""
-
-    points: OneEuro = field(default_factory=lambda: OneEuro(_per_point(0), _per_point(1), _per_point(2)))
-    shapes: OneEuro = field(default_factory=lambda: OneEuro(*BLENDSHAPES))
-    shown: NDArray[np.float32] | None = None
-    centre: NDArray[np.float32] = field(default_factory=lambda: np.zeros(2, np.float32))
-    seen_s: float = 0.0
+_WITHIN_FACE = tuple(_per_point(*values) for values in zip(CALM, PROMPT, BROWS, strict=True))
+_WITHIN_SLACK = _per_point(CALM_SLACK, PROMPT_SLACK, BROW_SLACK)
 
 
 class Steady:
-    """Smooths what changes slowly, lets through what changes fast."""
+    """Smooths what changes slowly, lets through what changes fast.
+
+    Forgets everything after a gap in time, a change of the frame's size, a step back in time and a scene cut.
+    """
 
     def __init__(self) -> None:
         self.reset()
@@ -59,51 +71,143 @@ class Steady:
         """Forget everything that was seen."""
         self._faces: list[_FaceState] = []
         self._person: Mask | None = None
-        self._last_s: float | None = None
+        self._last: Frame | None = None
+        self._thumbnail: NDArray[np.float32] | None = None
 
     def __call__(self, scene: Scene) -> Scene:
         """The scene, steadied."""
-        now_s = scene.frame.t
-        dt_s = 0.0 if self._last_s is None else now_s - self._last_s
-        self._last_s = now_s
-        self._faces = [state for state in self._faces if now_s - state.seen_s <= FORGET_S]
-        free = list(self._faces)
-        faces = tuple(self._face(face, now_s, free) for face in scene.faces)
+        frame = scene.frame
+        thumbnail = _thumbnail(frame.rgb)
+        if self._starts_anew(frame, thumbnail):
+            self.reset()
+        dt_s = 0.0 if self._last is None else frame.t - self._last.t
+        self._last, self._thumbnail = frame, thumbnail
+        self._faces = [state for state in self._faces if frame.t - state.seen_s <= GAP_S]
+        states = self._matched(scene.faces, frame.t)
+        faces = tuple(state(face, frame.t) for state, face in zip(states, scene.faces, strict=True))
         return replace(scene, person=self._mask(scene.person, dt_s), faces=faces)
 
-    def _face(self, face: Face, now_s: float, free: list[_FaceState]) -> Face:
-        centre = face.landmarks[:, :2].mean(axis=0)
-        height = max(float(np.ptp(face.landmarks[:, 1])), 1.0)
-        state = min(free, key=lambda s: float(np.linalg.norm(s.centre - centre)), default=None)
-        if state is None or float(np.linalg.norm(state.centre - centre)) > height:
-            state = _FaceState(seen_s=now_s)
-            self._faces.append(state)
-        else:
-            free.remove(state)
-        dt_s = now_s - state.seen_s
-        state.centre, state.seen_s = centre, now_s
+    def _starts_anew(self, frame: Frame, thumbnail: NDArray[np.float32]) -> bool:
+        if self._last is None or self._thumbnail is None:
+            return False
+        if self._last.size != frame.size or not 0 <= frame.t - self._last.t <= GAP_S:
+            return True
+        return float(np.abs(thumbnail - self._thumbnail).mean()) > CUT_LEVEL
 
-        landmarks = state.points(face.landmarks, dt_s, unit=height)
-        state.shown = landmarks if state.shown is None else _follow(state.shown, landmarks, SLACK * height)
-        shapes = face.blendshapes
-        if shapes is not None:
-            scores = np.fromiter(shapes.values(), np.float32, len(shapes))
-            shapes = dict(zip(shapes, state.shapes(scores, dt_s).tolist(), strict=True))
-        return replace(face, landmarks=read_only(state.shown.copy()), blendshapes=shapes)
+    def _matched(self, faces: tuple[Face, ...], now_s: float) -> list[_FaceState]:
+        """The state of each face: pairs are made by distance, the nearest first; a face without one gets a new one."""
+        centres = [_centre(face.landmarks) for face in faces]
+        pairs = sorted(
+            (float(np.linalg.norm(state.centre - centre)), number, known)
+            for number, centre in enumerate(centres)
+            for known, state in enumerate(self._faces)
+        )
+        taken: dict[int, int] = {}
+        for distance, number, known in pairs:
+            if number not in taken and known not in taken.values() and distance <= _size(faces[number].landmarks):
+                taken[number] = known
+        states = [self._faces[taken[n]] if n in taken else _FaceState(now_s) for n in range(len(faces))]
+        self._faces += [state for number, state in enumerate(states) if number not in taken]
+        return states
 
     def _mask(self, person: Mask, dt_s: float) -> Mask:
         if self._person is None or self._person.shape != person.shape:
             self._person = person
             return person
-        still = float(1 - np.exp(-max(dt_s, 0.0) / MASK_TAU_S))
         change = np.abs(person - self._person)
-        weight = still + (1 - still) * np.clip((change - MASK_STILL) / (MASK_MOVED - MASK_STILL), 0, 1)
-        self._person = read_only((self._person + weight * (person - self._person)).astype(np.float32))
+        moved = np.clip((change - MASK_STILL) / (MASK_MOVED - MASK_STILL), 0, 1)
+        tau_s = MASK_STILL_TAU_S * (MASK_MOVED_TAU_S / MASK_STILL_TAU_S) ** moved  # one to the other on a log scale
+        weight = -np.expm1(-dt_s / tau_s)
+        self._person = read_only(np.asarray(self._person + weight * (person - self._person), np.float32))
         return self._person
 
 
-def _follow(shown: NDArray[np.float32], wanted: NDArray[np.float32], slack: float) -> NDArray[np.float32]:
-    """`shown` moved towards `wanted` until each point is no further than `slack` from it."""
+class _FaceState:
+    """One face as it was last seen and drawn.
+
+    The motion of the whole head is smoothed apart from what moves within the face: so all points of a turning head
+    keep together although lids are let through at once and the outline is held calm.
+    """
+
+    def __init__(self, now_s: float) -> None:
+        self.seen_s = now_s
+        self.centre = np.zeros(2, np.float32)
+        self._anchors: Points | None = None  # (n, 2) about their mean, as first seen: what turns are measured against
+        self._turn = 0.0
+        self._place = OneEuro(*HEAD)
+        self._form = OneEuro(*HEAD)
+        self._within = OneEuro(*_WITHIN_FACE)
+        self._shapes = OneEuro(*BLENDSHAPES)
+        self._shown_place: Points | None = None
+        self._shown_form: Points | None = None
+        self._shown_within: Points | None = None
+
+    def __call__(self, face: Face, now_s: float) -> Face:
+        """The face, steadied."""
+        dt_s = now_s - self.seen_s
+        self.seen_s = now_s
+        self.centre = _centre(face.landmarks)
+        size = _size(face.landmarks)
+        turn = self._turned_by(face.landmarks[ANCHORS, :2] - self.centre)
+        within = _rotated(face.landmarks - np.array([*self.centre, 0], np.float32), -turn) / np.float32(size)
+
+        # Size and turn count as what they move at the face's rim, half a height from its centre.
+        place = self._place(self.centre[None], dt_s, unit=size)
+        form = self._form(np.array([[np.log(size) / 2, turn / 2]], np.float32), dt_s)
+        within = self._within(within, dt_s)
+        self._shown_place = place = _follow(self._shown_place, place, HEAD_SLACK * size)
+        self._shown_form = form = _follow(self._shown_form, form, HEAD_SLACK)
+        self._shown_within = within = _follow(self._shown_within, within, _WITHIN_SLACK)
+
+        landmarks = _rotated(within, 2 * float(form[0, 1])) * np.exp(2 * form[0, 0])
+        landmarks[:, :2] += place
+        return replace(face, landmarks=read_only(landmarks), blendshapes=self._scores(face.blendshapes, dt_s))
+
+    def _turned_by(self, anchors: Points) -> float:
+        """Least-squares angle in radians from the anchors as first seen to these (2-D Procrustes), without jumps."""
+        if self._anchors is None:
+            self._anchors = anchors
+        x, y = self._anchors.T
+        angle = float(np.arctan2(x @ anchors[:, 1] - y @ anchors[:, 0], x @ anchors[:, 0] + y @ anchors[:, 1]))
+        self._turn = angle + 2 * np.pi * round((self._turn - angle) / (2 * np.pi))
+        return self._turn
+
+    def _scores(self, shapes: Mapping[str, float] | None, dt_s: float) -> Mapping[str, float] | None:
+        if shapes is None:
+            return None
+        scores = np.fromiter(shapes.values(), np.float32, len(shapes))
+        return dict(zip(shapes, self._shapes(scores, dt_s).tolist(), strict=True))
+
+
+def _centre(landmarks: Points) -> Points:
+    return np.asarray(landmarks[ANCHORS, :2].mean(axis=0), np.float32)
+
+
+def _size(landmarks: Points) -> float:
+    """About a face's height in pixels, from the spread of the anchors."""
+    spread = landmarks[ANCHORS, :2] - _centre(landmarks)
+    return max(SPREAD_TO_HEIGHT * float(np.sqrt((spread**2).sum(axis=1).mean())), 1.0)
+
+
+def _rotated(points: Points, angle: float) -> Points:
+    """A copy with x and y turned by `angle` radians about the origin."""
+    cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+    turned = points.copy()
+    turned[:, 0] = cos * points[:, 0] - sin * points[:, 1]
+    turned[:, 1] = sin * points[:, 0] + cos * points[:, 1]
+    return turned
+
+
+def _follow(shown: Points | None, wanted: Points, slack: float | Points) -> Points:
+    """`shown` moved towards `wanted` until each row is no further than `slack` from it."""
+    if shown is None:
+        return wanted
     step = wanted - shown
     length = np.linalg.norm(step, axis=1, keepdims=True)
-    return (shown + step * np.clip(1 - slack / np.maximum(length, 1e-9), 0, None)).astype(np.float32)
+    return np.asarray(shown + step * np.clip(1 - slack / np.maximum(length, 1e-9), 0, None), np.float32)
+
+
+def _thumbnail(rgb: RgbImage) -> NDArray[np.float32]:
+    """About 32x18 places of the picture, green only: enough to tell another scene."""
+    rows, columns = max(1, rgb.shape[0] // 18), max(1, rgb.shape[1] // 32)
+    return rgb[rows // 2 :: rows, columns // 2 :: columns, 1].astype(np.float32)

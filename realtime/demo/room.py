@@ -45,10 +45,17 @@ def _box(room: Canvas, x: float, y: float, width: float, height: float, colour: 
 
 def _shade(room: Canvas, x: float, y: float, width: float, height: float, darkness: float, blur: float) -> None:
     """A soft shadow over a rectangle."""
-    shade = np.zeros(room.shape[:2], np.float32)
     s = OVERSAMPLE
-    cv2.rectangle(shade, (round(x * s), round(y * s)), (round((x + width) * s), round((y + height) * s)), darkness, -1)
-    room *= 1 - cv2.GaussianBlur(shade, (0, 0), blur * s)[..., None]
+    pad = round(3 * blur) + 1
+    left, top = max(round(x) - pad, 0) * s, max(round(y) - pad, 0) * s
+    part = room[top : round(y + height + pad) * s, left : round(x + width + pad) * s]
+    shade = np.zeros(part.shape[:2], np.float32)
+    start, end = (
+        (round(x * s) - left, round(y * s) - top),
+        (round((x + width) * s) - left, round((y + height) * s) - top),
+    )
+    cv2.rectangle(shade, start, end, darkness, -1)
+    part *= 1 - cv2.GaussianBlur(shade, (0, 0), blur * s)[..., None]
 
 
 def _noise(shape: tuple[int, int], sigma: tuple[float, float], rng: np.random.Generator) -> NDArray[np.float32]:

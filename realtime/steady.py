@@ -7,6 +7,7 @@ and far faces behave alike.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -59,12 +60,14 @@ _WITHIN_SLACK = _per_point(CALM_SLACK, PROMPT_SLACK, BROW_SLACK)
 
 
 class Steady:
-    """Smooths what changes slowly, lets through what changes fast.
+    """Smooths what changes slowly, lets through what changes fast, and gives each face its `track`.
 
-    Forgets everything after a gap in time, a change of the frame's size, a step back in time and a scene cut.
+    Forgets everything after a gap in time, a change of the frame's size, a step back in time and a scene cut; the
+    scene it gives then is `fresh`, and so is the first.
     """
 
     def __init__(self) -> None:
+        self._tracks = itertools.count(1)
         self.reset()
 
     def reset(self) -> None:
@@ -80,12 +83,13 @@ class Steady:
         thumbnail = _thumbnail(frame.rgb)
         if self._starts_anew(frame, thumbnail):
             self.reset()
+        fresh = self._last is None
         dt_s = 0.0 if self._last is None else frame.t - self._last.t
         self._last, self._thumbnail = frame, thumbnail
         self._faces = [state for state in self._faces if frame.t - state.seen_s <= GAP_S]
         states = self._matched(scene.faces, frame.t)
         faces = tuple(state(face, frame.t) for state, face in zip(states, scene.faces, strict=True))
-        return replace(scene, person=self._mask(scene.person, dt_s), faces=faces)
+        return replace(scene, person=self._mask(scene.person, dt_s), faces=faces, fresh=fresh)
 
     def _starts_anew(self, frame: Frame, thumbnail: NDArray[np.float32]) -> bool:
         if self._last is None or self._thumbnail is None:
@@ -106,7 +110,9 @@ class Steady:
         for distance, number, known in pairs:
             if number not in taken and known not in taken.values() and distance <= _size(faces[number].landmarks):
                 taken[number] = known
-        states = [self._faces[taken[n]] if n in taken else _FaceState(now_s) for n in range(len(faces))]
+        states = [
+            self._faces[taken[n]] if n in taken else _FaceState(now_s, next(self._tracks)) for n in range(len(faces))
+        ]
         self._faces += [state for number, state in enumerate(states) if number not in taken]
         return states
 
@@ -129,8 +135,9 @@ class _FaceState:
     keep together although lids are let through at once and the outline is held calm.
     """
 
-    def __init__(self, now_s: float) -> None:
+    def __init__(self, now_s: float, track: int) -> None:
         self.seen_s = now_s
+        self._track = track
         self.centre = np.zeros(2, np.float32)
         self._anchors: Points | None = None  # (n, 2) about their mean, as first seen: what turns are measured against
         self._turn = 0.0
@@ -161,7 +168,8 @@ class _FaceState:
 
         landmarks = _rotated(within, 2 * float(form[0, 1])) * np.exp(2 * form[0, 0])
         landmarks[:, :2] += place
-        return replace(face, landmarks=read_only(landmarks), blendshapes=self._scores(face.blendshapes, dt_s))
+        scores = self._scores(face.blendshapes, dt_s)
+        return replace(face, landmarks=read_only(landmarks), blendshapes=scores, track=self._track)
 
     def _turned_by(self, anchors: Points) -> float:
         """Least-squares angle in radians from the anchors as first seen to these (2-D Procrustes), without jumps."""

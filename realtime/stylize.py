@@ -44,9 +44,8 @@ class Generator(Protocol):
 
 @dataclass(slots=True)
 class _FaceState:
-    """What is remembered of one face: where it was, its layers, how far it has faded in."""
+    """What is remembered of one face: its layers, how far it has faded in (0..1), when it was seen."""
 
-    centre: NDArray[np.float32]
     memory: LayerMemory
     presence: float
     seen_s: float
@@ -75,12 +74,14 @@ class Stylize:
         """Forget everything that was seen."""
         self._memory = LayerMemory()
         self._exposure: Exposure | None = None
-        self._faces: list[_FaceState] = []
+        self._faces: dict[int, _FaceState] = {}  # by track
         self._last_s: float | None = None
 
     def __call__(self, scene: Scene) -> Styled:
         """The drawn frame."""
         frame = scene.frame
+        if scene.fresh:
+            self.reset()
         dt = 0.0 if self._last_s is None else frame.t - self._last_s
         first = self._last_s is None
         self._last_s = frame.t
@@ -91,7 +92,7 @@ class Stylize:
         layers = self._memory(_layers(self._background, apply_exposure(small, exposure)), dt)
         rgb, lines = draw_layers(layers, frame.size, self.finish)
 
-        self._faces = [f for f in self._faces if frame.t - f.seen_s <= FACE_FORGET_S]
+        self._faces = {n: face for n, face in self._faces.items() if frame.t - face.seen_s <= FACE_FORGET_S}
         for face in scene.faces:
             if _face_height(face) >= FACE_MIN_PX:
                 self._draw_face(scene, face, exposure, rgb, lines, first, dt)
@@ -108,7 +109,8 @@ class Stylize:
         """Draws one face into `rgb` and `lines`."""
         frame = scene.frame
         to_crop = crop_matrix(face.landmarks)
-        state = self._state(face, frame.t, 1.0 if first else 0.0)
+        state = self._faces.setdefault(face.track, _FaceState(LayerMemory(), 1.0 if first else 0.0, frame.t))
+        state.seen_s = frame.t
         state.presence = min(1.0, state.presence + max(dt, 0.0) / FACE_FADE_S)
         crop = apply_exposure(cut(frame.rgb, to_crop), exposure)
         layers = state.memory(_layers(self._face, crop), dt)
@@ -136,18 +138,6 @@ class Stylize:
         place = np.s_[top:bottom, left:right]
         rgb[place] = cv2.blendLinear(drawn, np.ascontiguousarray(rgb[place]), share, 1 - share)
         lines[place] = cv2.blendLinear(ink, np.ascontiguousarray(lines[place]), share, 1 - share)
-
-    def _state(self, face: Face, now_s: float, presence: float) -> _FaceState:
-        """The state of the nearest face seen lately, or a new one."""
-        centre = face.landmarks[:, :2].mean(axis=0)
-        reach = _face_height(face)
-        free = [f for f in self._faces if f.seen_s < now_s]  # not yet taken in this frame
-        near = min(free, key=lambda f: float(np.linalg.norm(f.centre - centre)), default=None)
-        if near is None or float(np.linalg.norm(near.centre - centre)) > reach:
-            near = _FaceState(centre, LayerMemory(), presence, now_s)
-            self._faces.append(near)
-        near.centre, near.seen_s = centre, now_s
-        return near
 
 
 def with_strength(finish: Finish, strength: float) -> Finish:

@@ -66,11 +66,13 @@ class Face:
     landmarks: (478, 3) f32, x and y in pixels of the full frame, z in the same unit (negative towards the camera).
     blendshapes: MediaPipe's 52 scores by name ("eyeBlinkLeft", 0..1), None when unknown. Left is the person's left.
     pose: (4, 4) f32 head-to-camera matrix of MediaPipe's canonical face, None when unknown.
+    track: the same number as long as the same face is followed from frame to frame; `steady` gives it.
     """
 
     landmarks: NDArray[np.float32]
     blendshapes: Mapping[str, float] | None = None
     pose: NDArray[np.float32] | None = None
+    track: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,11 +82,13 @@ class Scene:
     person: (h, w) f32 0..1, how much each place belongs to a person. It covers the whole frame, mostly at a smaller
         size than the frame: enlarge it where it is used.
     faces: none is a value, not an error.
+    fresh: nothing seen before has to do with it (the first frame, a cut, a gap): stages forget; `steady` says so.
     """
 
     frame: Frame
     person: Mask
     faces: tuple[Face, ...]
+    fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

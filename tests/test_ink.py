@@ -231,14 +231,13 @@ def test_a_face_that_appears_fades_in_alike_at_any_frame_rate(fps: int) -> None:
 
 
 def test_smoothing_in_two_half_steps_is_one_step() -> None:
-    centre = np.zeros(2, np.float32)
-    once, twice = FaceMemory(centre, 0.0, 0.0), FaceMemory(centre, 0.0, 0.0)
+    once, twice = FaceMemory(0.0, 0.0), FaceMemory(0.0, 0.0)
     for memory in (once, twice):
         memory.ease("value", 0.0, 0.3)
-    once.appear(centre, 0.2, 0.1)
+    once.appear(0.2, 0.1)
     once.ease("value", 1.0, 0.3, 0.5)
     for t in (0.1, 0.2):
-        twice.appear(centre, t, 0.1)
+        twice.appear(t, 0.1)
         twice.ease("value", 1.0, 0.3, 0.5)
     assert once.presence == pytest.approx(twice.presence)
     assert once["value"] == pytest.approx(twice["value"], abs=1e-6)

@@ -286,3 +286,22 @@ def test_tiny_frames() -> None:
     for i in range(3):
         for size in ((1, 1, 3), (16, 16, 3)):
             steady(scene(i / 30, room=np.zeros(size, np.uint8)))
+
+
+def test_a_face_keeps_its_track_in_any_order_and_a_new_one_gets_a_new_track() -> None:
+    steady = Steady()
+    left, right = face_at(300), face_at(900)
+    first = steady(scene(0.0, left, right))
+    swapped = steady(scene(1 / 30, right, left))
+    tracks = [face.track for face in first.faces]
+    assert len(set(tracks)) == 2
+    assert [face.track for face in swapped.faces] == tracks[::-1]
+    joined = steady(scene(2 / 30, right, face_at(1500), left))
+    assert joined.faces[1].track not in tracks
+
+
+def test_only_a_scene_without_a_past_is_fresh() -> None:
+    steady = Steady()
+    other = np.full_like(ROOM, 255) - ROOM
+    scenes = [scene(0.0), scene(1 / 30), scene(2 / 30, room=other), scene(3 / 30, room=other), scene(2.0, room=other)]
+    assert [steady(value).fresh for value in scenes] == [True, False, True, False, True]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -37,7 +39,7 @@ class Copy(PaintOver):
         return np.dstack([rgb, np.zeros(rgb.shape[:2], np.uint8)])
 
 
-def face_at(x: float, y: float, height: float = 120, turn: float = 0.0) -> Face:
+def face_at(x: float, y: float, height: float = 120, turn: float = 0.0, track: int = 1) -> Face:
     """A face whose landmarks fill an upright ellipse, turned by `turn` radians."""
     angle = np.linspace(0, 2 * np.pi, 478, endpoint=False)
     points = np.stack([0.4 * height * np.cos(angle), 0.5 * height * np.sin(angle)], 1)
@@ -49,7 +51,7 @@ def face_at(x: float, y: float, height: float = 120, turn: float = 0.0) -> Face:
     )
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     points = points @ rotation.T + (x, y)
-    return Face(np.concatenate([points, np.zeros((478, 1))], 1).astype(np.float32))
+    return Face(np.concatenate([points, np.zeros((478, 1))], 1).astype(np.float32), track=track)
 
 
 def scene(*faces: Face, t: float = 0.0, rgb: RgbImage | None = None, index: int = 0) -> Scene:
@@ -145,20 +147,19 @@ def test_dim_frames_reach_the_generators_bright_and_both_at_the_same_exposure() 
     assert middle == pytest.approx(float(background.seen[0][180, 320].mean()), abs=6)
 
 
-def test_exposure_follows_a_jump_of_light_slowly_and_forgets_on_reset() -> None:
+def test_exposure_follows_a_jump_of_light_slowly_and_a_cut_at_once() -> None:
     stylize, background, _ = stylizer(Copy)
     grey = np.tile(np.linspace(0, 200, FRAME.width).astype(np.uint8)[None, :, None], (FRAME.height, 1, 3))
     stylize(scene(rgb=grey, t=0))
     stylize(scene(rgb=grey // 3, t=1 / 30, index=1))
     slow = background.seen[-1].max()
-    stylize.reset()
-    stylize(scene(rgb=grey // 3, t=2 / 30, index=2))
+    stylize(replace(scene(rgb=grey // 3, t=2 / 30, index=2), fresh=True))
     assert slow < 100 < 180 < background.seen[-1].max()
 
 
 def test_two_faces_swap_their_order_without_swapping_their_memory() -> None:
     stylize, _, face = stylizer(Copy)
-    left, right = face_at(150, 180), face_at(480, 180)
+    left, right = face_at(150, 180, track=1), face_at(480, 180, track=2)
     rgb = np.full((FRAME.height, FRAME.width, 3), 40, np.uint8)
     rgb[:, 320:] = 200
     first = stylize(scene(left, right, rgb=rgb, t=0)).rgb

@@ -14,8 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 class FaceMemory:
     """The state of one face: exponential smoothing in seconds, the same curve at any frame rate."""
 
-    def __init__(self, centre: NDArray[np.float32], t: float, presence: float) -> None:
-        self.centre = centre
+    def __init__(self, t: float, presence: float) -> None:
         self.t = t
         self.presence = presence
         self._values: dict[str, NDArray[np.float32]] = {}
@@ -30,10 +29,10 @@ class FaceMemory:
         """The value called `name` as it is."""
         return self._values[name]
 
-    def appear(self, centre: NDArray[np.float32], t: float, tau_s: float) -> None:
-        """The face is now here, at `t`: a little more present than before."""
+    def appear(self, t: float, tau_s: float) -> None:
+        """The face is here at `t`: a little more present than before."""
         self.presence += share_after(t - self.t, tau_s) * (1 - self.presence)
-        self.centre, self.t = centre, t
+        self.t = t
 
     def due(self, name: str, every_s: float) -> bool:
         """Whether the value called `name` was last moved `every_s` ago, or never."""

@@ -21,7 +21,6 @@ from realtime.styles import Style
 from realtime.stylize import Stylize, with_strength
 from realtime.types import Frame, Picture, Scene
 
-GAP_S = 0.5  # a pause after which nothing remembered is worth keeping
 HOLD_LIMIT_S = 2.0  # of the source's time: a filter that fails for longer is broken and says so
 
 
@@ -35,7 +34,6 @@ class Filter:
         self._stylize = stylize
         self._compose = compose
         self._stats = stats
-        self._last_s: float | None = None
         self.perceive = stats.timed("perceive", perceive)
         self.steady = stats.timed("steady", steady)
         self.stylize = stats.timed("stylize", stylize)
@@ -44,9 +42,6 @@ class Filter:
 
     def __call__(self, frame: Frame) -> Picture:
         """The drawn frame."""
-        if self._last_s is not None and not 0 <= frame.t - self._last_s <= GAP_S:
-            self.reset()
-        self._last_s = frame.t
         scene: Scene = self.steady(self.perceive(frame))
         self._stats.saw(len(scene.faces))
         return self.compose(self.ink(self.stylize(scene)))
@@ -62,7 +57,6 @@ class Filter:
 
     def reset(self) -> None:
         """Forget everything that was seen."""
-        self._last_s = None
         for stage in self._stages:
             stage.reset()
 

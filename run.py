@@ -6,6 +6,8 @@ usage; 3 the source failed; 4 a sink failed; 5 an engine failed; 6 a model file 
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -22,9 +24,11 @@ def main(arguments: Sequence[str]) -> int:
     if missing := missing_libraries():
         _say(remedy(missing))
         return 2
+    before = signal.signal(signal.SIGINT, lambda *_: os._exit(0))  # an interrupted import is a broken one
     from realtime.errors import LiveToonError  # only now: these import OpenCV and NumPy
     from realtime.session import run
 
+    signal.signal(signal.SIGINT, before)
     try:
         return run(arguments, _say)
     except LiveToonError as error:

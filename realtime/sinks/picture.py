@@ -104,7 +104,8 @@ def write_picture(picture: Picture, path: Path) -> None:
         bgr = cv2.cvtColor(picture.rgb, cv2.COLOR_RGB2BGR)
     part = path.with_name(f".{path.name}.part")
     try:
-        done, data = cv2.imencode(suffix, bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+        quality = [] if suffix == ".png" else [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+        done, data = cv2.imencode(suffix, bgr, quality)
         if not done:
             raise SinkError(f"{path} cannot be made: {picture.size} does not fit into a {suffix} file.")
         part.write_bytes(data.tobytes())

@@ -134,8 +134,9 @@ def iris_colour(light: Light, memory: FaceMemory) -> Colour:
     drawn = brighter + 0.3 * (light.drawn(photo) - brighter)
     red, green, blue = (float(v) for v in drawn)
     if red > green:
-        # A brown iris in poor light looks pink to a camera. None is, but for a joke's vivid red.
-        brown_share = smoothstep(2.2, 1.7, red / max(green, 1.0))
+        # A brown iris in poor light looks pink to a camera. None is, but for a joke's vivid red; a grey one stays grey.
+        warmth = red / max(green, 1.0)
+        brown_share = smoothstep(2.2, 1.7, warmth) * smoothstep(1.03, 1.18, warmth)
         allowed = vector(min(red, 1.45 * green), green, min(blue, 0.82 * green))
         drawn = drawn + brown_share * (allowed - drawn)
     grey = float(luma(drawn))

@@ -10,13 +10,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from realtime.landmarks import CHIN, FOREHEAD_TOP, LEFT_TEMPLE, RIGHT_TEMPLE
+
 CROP_PX = 256  # side of the square the face generator works on
 SHRINK_BELOW = 0.8  # crop pixels a frame pixel: below, plain interpolation would skip pixels
 CROP_TO_FACE = 1.6  # crop side over face height: the face fills 5/8 of the crop, hairline and chin lie inside
 
-# MediaPipe face mesh indices (canonical face model)
-FOREHEAD_TOP, CHIN, RIGHT_TEMPLE, LEFT_TEMPLE = 10, 152, 234, 454
-RIGHT_EYE_OUTER, LEFT_EYE_OUTER = 33, 263  # the person's own right and left
 WIDTH_TO_HEIGHT = 1.25  # a frontal face's height over its width: stands in for the height of a bowed head
 
 

@@ -1,4 +1,5 @@
-"""Makes `.venv` with the pinned packages, once: `python3 bootstrap.py`, with `--dev` for the tests' packages too.
+"""Makes `.venv` with the pinned packages, once: `python3 bootstrap.py`, with `--dev` for the tests' packages too,
+with `--gpu` or `--rtx` for what compiles and runs the generators on an NVIDIA GPU.
 
 Needs Python and its standard library only. Says what this machine lacks before anything fails on it, and does nothing
 when everything is in place. Exit codes: 0 ready, 1 the packages could not be installed, 2 the machine lacks something.
@@ -25,7 +26,7 @@ def main() -> int:
     if lacking:
         print(lacking, file=sys.stderr)
         return 2
-    extras = {"camera", "dev"} if "--dev" in sys.argv[1:] else {"camera"}
+    extras = {"camera"} | {extra for extra in ("dev", "gpu", "rtx") if f"--{extra}" in sys.argv[1:]}
     asked = hashlib.sha256(b"".join((ROOT / f).read_bytes() for f in ("pyproject.toml", "constraints.txt"))).hexdigest()
     stamp, *installed = STAMP.read_text().split() if STAMP.exists() else [""]
     if stamp == asked and extras <= set(installed) and works(PYTHON):

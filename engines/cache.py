@@ -19,10 +19,21 @@ def cache_folder() -> Path:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Writes a file so that nobody ever sees half of it; creates its folder; raises `OSError`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
+    write_together({path: content})
+
+
+def write_together(files: dict[Path, bytes]) -> None:
+    """Writes files that belong together: all of them first, and only then each into its place; raises `OSError`.
+
+    A disk that fills up or an interrupt leaves what was there before.
+    """
+    parts = {path: path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part") for path in files}
     try:
-        part.write_bytes(content)
-        part.replace(path)
+        for path, content in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            parts[path].write_bytes(content)
+        for path, part in parts.items():
+            part.replace(path)
     finally:
-        part.unlink(missing_ok=True)
+        for part in parts.values():
+            part.unlink(missing_ok=True)

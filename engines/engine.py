@@ -23,6 +23,10 @@ from realtime.errors import EngineError
 from realtime.types import RgbImage, Size
 
 
+class NotBuiltError(EngineError):
+    """An engine that is compiled ahead of time and was not; the message names the command that does it."""
+
+
 class Engine(Protocol):
     """A generator compiled for one size, one precision and this machine.
 
@@ -36,7 +40,7 @@ class Engine(Protocol):
 
     @property
     def precision(self) -> str:
-        """The numbers it computes with: "fp32" or "bf16"."""
+        """The numbers it computes with: "fp32", "fp16", "bf16" or "int8"."""
 
     @property
     def size(self) -> Size:

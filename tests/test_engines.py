@@ -3,10 +3,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import TracebackType
 from typing import Self
 
 import numpy as np
@@ -14,13 +16,17 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from stand_in_tensorrt import Cuda
 
 from engines import reference, select
 from engines.engine import Engine
+from engines.network import PRECISIONS, gpu_network
 from engines.openvino_cpu import OpenVinoEngine, precisions
-from engines.reference import OnnxRuntimeEngine
-from engines.select import Kind, list_engines, open_engine
-from engines.verify import TOLERANCES, Trial, agreement, check_engine, trial_pictures
+from engines.reference import OnnxRuntimeEngine, run_network
+from engines.select import Kind, Offer, cpu_offers, list_engines, open_engine
+from engines.tensorrt import TENSORRT_RTX, TensorRtEngine, compile_network
+from engines.torch_gpu import TorchEngine
+from engines.verify import TOLERANCES, Trial, agreement, check_drawings, check_engine, trial_pictures
 from realtime.errors import EngineError, ModelFileError
 from realtime.settings import ENGINES
 from realtime.types import RgbImage, Size
@@ -78,18 +84,39 @@ def quiet(_: str) -> None:
     """Takes what would be said."""
 
 
-def all_engines() -> list[tuple[Callable[[Path, Size, str], Engine], str]]:
-    found: list[tuple[Callable[[Path, Size, str], Engine], str]] = [(OnnxRuntimeEngine, "fp32")]
-    return found + [(OpenVinoEngine, precision) for precision in precisions()]
+def compiled(model: Path, size: Size, precision: str) -> Engine:
+    """As `build_engines.py` and `auto` do it, with the packages or stand-ins for them."""
+    content = compile_network(TENSORRT_RTX, gpu_network(model, size, precision), (), quiet)
+    return TensorRtEngine(TENSORRT_RTX, content, precision, "memory")
 
 
-@pytest.fixture(params=all_engines(), ids=lambda p: f"{p[0].name}-{p[1]}")
-def engine(request: pytest.FixtureRequest, generator: Path) -> Engine:
-    opens, precision = request.param
-    opened: Engine = opens(generator, SIZE, precision)
-    return opened
+def torch_on(device: str, model: Path, size: Size, precision: str) -> Engine:
+    return TorchEngine(model, size, precision, device)
 
 
+Opens = Callable[[Path, Size, str], Engine]
+WITHOUT_TORCH = pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed (extra gpu or train)")
+EVERY_ENGINE = [
+    pytest.param(OnnxRuntimeEngine, "fp32", None, id="onnxruntime-fp32"),
+    *(pytest.param(OpenVinoEngine, p, None, id=f"openvino-{p}") for p in precisions()),
+    *(pytest.param(compiled, p, "stand_in", id=f"tensorrt-rtx-stand-in-{p}") for p in PRECISIONS),
+    *(pytest.param(compiled, p, None, id=f"tensorrt-rtx-{p}", marks=pytest.mark.gpu) for p in PRECISIONS),
+    *(pytest.param(partial(torch_on, "cpu"), p, None, id=f"torch-cpu-{p}", marks=WITHOUT_TORCH) for p in PRECISIONS),
+    *(pytest.param(partial(torch_on, "cuda"), p, None, id=f"torch-{p}", marks=pytest.mark.gpu) for p in PRECISIONS),
+]
+
+
+@pytest.fixture
+def engine(
+    opens: Opens, precision: str, fixture: str | None, request: pytest.FixtureRequest, generator: Path
+) -> Iterator[Engine]:
+    if fixture is not None:
+        request.getfixturevalue(fixture)
+    with opens(generator, SIZE, precision) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(("opens", "precision", "fixture"), EVERY_ENGINE)
 class TestEveryEngine:
     def test_says_what_it_is(self, engine: Engine) -> None:
         assert engine.name in ENGINES and engine.precision in TOLERANCES
@@ -242,22 +269,41 @@ def test_a_named_engine_is_the_one_that_runs(generator: Path, name: str) -> None
         assert engine.name == name
 
 
-@pytest.mark.parametrize("name", ["tensorrt", "tensorrt-rtx", "torch"])
-def test_an_engine_that_is_not_here_is_never_replaced_by_another(generator: Path, name: str) -> None:
-    with pytest.raises(EngineError, match=f"The engine {name} is not part of this version"):
+@pytest.mark.parametrize(
+    ("name", "remedy"), [("tensorrt", "--gpu"), ("tensorrt-rtx", "--rtx"), ("torch", "--gpu|needs an NVIDIA GPU")]
+)
+@pytest.mark.usefixtures("no_gpu")
+def test_an_engine_that_is_not_here_is_never_replaced_by_another(generator: Path, name: str, remedy: str) -> None:
+    with pytest.raises(EngineError, match=rf"The engine {name} (is not installed.*bootstrap.py )?.*({remedy}|NVIDIA)"):
         open_engine(generator, SIZE, name, say=quiet)
+    said: list[str] = []
+    open_engine(generator, SIZE, say=said.append).close()
+    assert len(said) == 1  # nothing about what this machine could not use anyway
+
+
+def test_an_unknown_engine_is_refused(generator: Path) -> None:
+    with pytest.raises(EngineError, match="There is no engine magic"):
+        open_engine(generator, SIZE, "magic", say=quiet)
 
 
 def painted_kind(paint: Callable[[NDArray[np.uint8]], NDArray[np.uint8]], precisions: Callable[[], object]) -> Kind:
-    module = ModuleType("painted")
-    module.__dict__.update(PACKAGE="onnxruntime", precisions=precisions)
-    return Kind("painted", module, lambda model, size, precision: PaintedEngine(model, size, precision, paint=paint))
+    def opens(model: Path, size: Size, precision: str) -> Engine:
+        return PaintedEngine(model, size, precision, paint=paint)
+
+    def offers(model: Path, sha256: str, size: Size) -> list[Offer]:
+        return cpu_offers(found, opens, model, sha256, size)
+
+    def found() -> tuple[str, ...]:
+        precisions()
+        return ("bf16",)
+
+    return Kind("painted", "onnxruntime", "onnxruntime", found, offers, lambda: "any")
 
 
 def test_auto_leaves_a_wrong_engine_out_and_says_so_and_by_name_it_is_an_error(
     generator: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(select, "KINDS", (painted_kind(swapped, lambda: ("bf16",)), select.KINDS[-1]))
+    monkeypatch.setattr(select, "KINDS", (painted_kind(swapped, tuple), select.KINDS[-1]))
     for _ in range(2):  # found out, then remembered
         said: list[str] = []
         with open_engine(generator, SIZE, say=said.append) as engine:
@@ -360,7 +406,63 @@ def test_every_engine_of_the_command_line_is_listed() -> None:
     listed = {e.name: e for e in list_engines()}
     assert set(listed) == set(ENGINES) - {"auto"}
     assert listed["onnxruntime"].available and listed["onnxruntime"].precisions == ("fp32",)
-    assert not listed["torch"].available and listed["torch"].why_not
+    for name in ("tensorrt", "tensorrt-rtx", "torch"):
+        assert listed[name].available or "bootstrap.py" in listed[name].why_not or "NVIDIA" in listed[name].why_not
+
+
+class TestCompiledEngine:
+    """What only the engines of TensorRT can do wrongly; with stand-ins for its packages."""
+
+    def test_gives_back_what_it_took_of_the_gpu(self, generator: Path, stand_in: Cuda) -> None:
+        with compiled(generator, SIZE, "fp32"):
+            assert len(stand_in.held) == 5  # two buffers here, two there, a stream
+        assert stand_in.held == {}
+
+    def test_a_full_gpu_is_an_error_and_nothing_is_kept(self, generator: Path, stand_in: Cuda) -> None:
+        stand_in.fails = True
+        with pytest.raises(EngineError, match="The GPU failed: out of memory"):
+            compiled(generator, SIZE, "fp32")
+        assert stand_in.held == {}
+
+    def test_an_engine_for_something_else_is_named(self, stand_in: Cuda) -> None:
+        with pytest.raises(EngineError, match=r"cannot load a\.engine on this GPU: magic tag does not match"):
+            TensorRtEngine(TENSORRT_RTX, b"nonsense", "fp32", "a.engine")
+
+    def test_a_network_that_cannot_be_read_says_why(self, stand_in: Cuda) -> None:
+        with pytest.raises(EngineError, match="cannot read the network: nothing to parse"):
+            compile_network(TENSORRT_RTX, b"", (), quiet)
+        with pytest.raises(EngineError, match="cannot compile for sm10"):
+            compile_network(TENSORRT_RTX, b"x", ("sm10",), quiet)
+
+    def test_an_interrupt_ends_a_build(self, stand_in: Cuda) -> None:
+        def interrupted(_: str) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            compile_network(TENSORRT_RTX, b"x", (), interrupted)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("file", ["webtoon-background.onnx", "webtoon-face.onnx"])
+def test_what_a_compiler_is_given_draws_as_the_generator_does(file: str, precision: str) -> None:
+    model = Path(reference.__file__).parent / "models" / file
+    size = Size(256, 256)
+    trial = Trial(model, size)
+    network = gpu_network(model, size, precision)
+    check = check_drawings([run_network(network, p) for p in trial.pictures], precision, trial)
+    assert check.agrees, check.why
+    half = len(network) < 0.6 * model.stat().st_size
+    assert half == (precision == "fp16")
+
+
+@WITHOUT_TORCH
+def test_torch_names_layers_that_it_does_not_know(tmp_path: Path) -> None:
+    model = write_generator(tmp_path / "odd.onnx")
+    network = onnx.load(str(model))
+    next(n for n in network.graph.node if n.op_type == "Abs").op_type = "Tanh"
+    onnx.save(network, str(model))
+    with pytest.raises(EngineError, match="does not know the layers Tanh"):
+        TorchEngine(model, SIZE, "fp32", "cpu")
 
 
 def test_nothing_is_reported_over_the_network(tmp_path: Path, generator: Path) -> None:

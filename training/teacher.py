@@ -369,19 +369,29 @@ def _glasses(lightness: Field, places: _Places) -> Field:
         sure = _is_glasses(rims, wrinkled)
         if sure < 0.1:
             continue
-        width = max(1, round(0.02 * distance))
+        width = max(1, round(0.03 * distance))
         for rim in rims:
             weights = sure * _smoothstep(0.15, 0.45, rim.ridge)
             for start, end, weight in zip(rim.points, np.roll(rim.points, -1, 0), weights, strict=True):
                 ends = np.round(16 * np.stack([start, end])).astype(np.int32)  # sixteenths of a pixel
                 cv2.polylines(ink, [ends], False, float(weight), width, cv2.LINE_AA, 4)
-        between = np.zeros_like(ink)
-        quad = np.stack(
-            [rims[0].points[i] for i in (-14, 0)] + [rims[1].points[i] for i in (RAYS // 2, RAYS // 2 + 14)]
-        )
-        _fill(between, quad)
-        ink = np.maximum(ink, sure * between * _smoothstep(0.35, 0.9, cv2.GaussianBlur(ridge, (0, 0), 0.7)))
+        start, end, strength = _bridge(rims, ridge)
+        ends = np.round(16 * np.stack([start, end])).astype(np.int32)
+        cv2.polylines(ink, [ends], False, sure * _ramp(0.15, 0.45, strength), width, cv2.LINE_AA, 4)
     return cv2.GaussianBlur(ink, (0, 0), 0.5)  # type: ignore[return-value]
+
+
+def _bridge(rims: Sequence[_Rim], ridge: Field) -> tuple[Landmarks, Landmarks, float]:
+    """The level line between the two rims that follows the strongest ridge: its ends, and its mean ridge."""
+    found = []
+    for i in range(16):
+        start, end = rims[0].points[-i], rims[1].points[RAYS // 2 + i]
+        along = start + np.linspace(0, 1, 12)[:, None] * (end - start)
+        x, y = (along[None, :, axis].astype(np.float32) for axis in (0, 1))
+        thick = cv2.dilate(ridge.astype(np.float32), np.ones((3, 1)))
+        found.append((float(np.clip(cv2.remap(thick, x, y, cv2.INTER_LINEAR), 0, 1.5).mean()), i, start, end))
+    strength, _, start, end = max(found, key=lambda f: f[:2])
+    return start, end, strength
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -25,6 +25,7 @@ from realtime.types import Face, GrayImage, Mask, RgbImage, Scene, Size, Styled,
 
 GENERATOR_PIXELS = 640 * 368  # the scale the background generator was trained at
 EXPOSURE_TAU_S = 0.6  # slower than a webcam's own automatic exposure: the two must not swing together
+MOOD_MIN, MOOD_STEP = 0.84, 0.01
 FACE_FADE_S = 0.25
 FACE_FORGET_S = 0.5
 FACE_MIN_PX = 40  # forehead to chin: below, the background generator draws it as well
@@ -90,12 +91,13 @@ class Stylize:
         small = cv2.resize(frame.rgb, (size.width, size.height), interpolation=cv2.INTER_AREA)
         exposure = self._follow(measure_exposure(small), dt)
         layers = self._memory(_layers(self._background, apply_exposure(small, exposure)), dt)
-        rgb, lines = draw_layers(layers, frame.size, self.finish)
+        finish = with_mood(self.finish, exposure)
+        rgb, lines = draw_layers(layers, frame.size, finish)
 
         self._faces = {n: face for n, face in self._faces.items() if frame.t - face.seen_s <= FACE_FORGET_S}
         for face in scene.faces:
             if _face_height(face) >= FACE_MIN_PX:
-                self._draw_face(scene, face, exposure, rgb, lines, first, dt)
+                self._draw_face(scene, face, exposure, finish, rgb, lines, first, dt)
         return Styled(scene, read_only(rgb), read_only(lines))
 
     def _follow(self, measured: Exposure, dt: float) -> Exposure:
@@ -104,7 +106,15 @@ class Stylize:
         return self._exposure
 
     def _draw_face(
-        self, scene: Scene, face: Face, exposure: Exposure, rgb: RgbImage, lines: GrayImage, first: bool, dt: float
+        self,
+        scene: Scene,
+        face: Face,
+        exposure: Exposure,
+        finish: Finish,
+        rgb: RgbImage,
+        lines: GrayImage,
+        first: bool,
+        dt: float,
     ) -> None:
         """Draws one face into `rgb` and `lines`."""
         frame = scene.frame
@@ -117,7 +127,7 @@ class Stylize:
 
         growth = 1 / float(np.hypot(to_crop[0, 0], to_crop[0, 1]))  # frame pixels a crop pixel
         side = max(16, round(CROP_PX * min(growth, FACE_MAX_GROWTH)))
-        drawn, ink = draw_layers(layers, Size(side, side), self.finish)
+        drawn, ink = draw_layers(layers, Size(side, side), finish)
 
         to_frame = invert(to_crop)
         to_frame[:, :2] *= CROP_PX / side
@@ -148,6 +158,15 @@ def with_strength(finish: Finish, strength: float) -> Finish:
         ink_weight=finish.ink_weight * (0.3 + 0.7 * strength),
         chroma=1 + (finish.chroma - 1) * strength,
     )
+
+
+def with_mood(finish: Finish, exposure: Exposure) -> Finish:
+    """The finish for a frame that was stretched: a dim room comes out a little darker than a bright one.
+
+    Half of the gain, in stops, is taken back, down to `MOOD_MIN` of the light; in steps, as each is a table to make.
+    """
+    light = float(np.clip(exposure.gain**-0.5, MOOD_MIN, 1.0))
+    return replace(finish, white=finish.white * round(light / MOOD_STEP) * MOOD_STEP)
 
 
 def _layers(generator: Generator, rgb: RgbImage) -> Layers:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from realtime.crop import CROP_PX, crop_matrix, cut, invert
 from realtime.exposure import Exposure, apply_exposure, measure_exposure
 from realtime.layers import Finish
-from realtime.stylize import FACE_FADE_S, GENERATOR_PIXELS, Stylize, generator_size
+from realtime.stylize import FACE_FADE_S, GENERATOR_PIXELS, MOOD_MIN, Stylize, generator_size, with_mood
 from realtime.types import Face, Frame, RgbImage, Scene, Size
 
 FRAME = Size(640, 360)
@@ -205,3 +205,10 @@ def test_exposure_brings_the_white_point_home_and_keeps_a_good_picture() -> None
     assert apply_exposure(black, measure_exposure(black)).max() < 20, "darkness is not turned into noise"
     half = Exposure(1, 0).towards(Exposure(3, 0.2), 0.5)
     assert (half.gain, half.offset) == (2, 0.1)
+
+
+def test_a_dim_room_stays_a_little_darker_than_a_bright_one() -> None:
+    whites = [with_mood(Finish(), Exposure(gain, 0)).white / Finish().white for gain in (0.85, 1, 1.2, 1.4, 4.5)]
+    assert whites[0] == whites[1] == pytest.approx(1)
+    assert 1 > whites[2] > whites[3]
+    assert whites[4] == pytest.approx(MOOD_MIN, abs=0.006), "never so dark that the drawing suffers"

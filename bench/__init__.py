@@ -1,0 +1,1 @@
+"""How good and how steady the drawing is, measured on the product's own filter."""

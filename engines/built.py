@@ -22,6 +22,7 @@ from engines.engine import NotBuiltError
 from realtime.errors import EngineError
 
 FORMAT = 1
+DEFAULT_SIZES = ("640x368", "256x256")  # of the generators for frames of 16:9, and of the face generator for all
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +98,8 @@ def default_folder() -> Path:
 
 def build_command(wanted: Wanted) -> str:
     """The command that builds this engine."""
-    words = f"python build_engines.py --engine {wanted.engine.split()[0]} --precision {wanted.precision}"
-    return f"{words} --size {wanted.size}"
+    words = f"python build_engines.py --engine {wanted.engine.split()[0]}"
+    return words if wanted.size in DEFAULT_SIZES else f"{words} --size {wanted.size}"
 
 
 def save(wanted: Wanted, folder: Path, content: bytes, *, seconds: float, network_check: str) -> Built:
@@ -160,7 +161,8 @@ def find(wanted: Wanted, folder: Path) -> Built:
             stale = f"; {built.file.name} is for {has.platform}"
     raise NotBuiltError(
         f"No {wanted.engine.split()[0]} engine is built for {wanted.generator} at {wanted.size} in {wanted.precision} "
-        f"on {architecture}{stale}. Build it with: {build_command(wanted)}"
+        f"on {architecture}{stale}. Build it with: {build_command(wanted)}",
+        stale=bool(stale),
     )
 
 

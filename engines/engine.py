@@ -24,7 +24,14 @@ from realtime.types import RgbImage, Size
 
 
 class NotBuiltError(EngineError):
-    """An engine that is compiled ahead of time and was not; the message names the command that does it."""
+    """An engine that is compiled ahead of time and was not; the message names the command that does it.
+
+    stale: there is one, for another version of something.
+    """
+
+    def __init__(self, message: str, *, stale: bool = False) -> None:
+        super().__init__(message)
+        self.stale = stale
 
 
 class Engine(Protocol):

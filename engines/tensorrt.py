@@ -146,7 +146,7 @@ def find_built(compiler: Compiler, generator: str, model_sha256: str, size: Size
         try:
             found[precision] = built.find(wanted, built.default_folder())
         except NotBuiltError as error:
-            missing = missing or error
+            missing = error if missing is None or error.stale else missing
     if not found and missing is not None:
         raise missing
     return found

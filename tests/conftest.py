@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from stand_in_tensorrt import Cuda, tensorrt_module
 
-from engines import gpu, tensorrt
+from engines import gpu, select, tensorrt
+from engines.tensorrt import TENSORRT_RTX
 
 
 def put_nvidia_smi(folder: Path, answer: str) -> None:
@@ -25,6 +27,9 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cuda]:
     monkeypatch.setitem(sys.modules, "tensorrt_rtx_bindings", tensorrt_module())
     monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", cuda)
     monkeypatch.setattr(tensorrt, "version", lambda package: "9.9")
+    monkeypatch.setattr(
+        select, "version", lambda package: "9.9" if package == TENSORRT_RTX.package else version(package)
+    )
     monkeypatch.setattr(tensorrt, "_preload_rtx", lambda: None)
     tensorrt.load.cache_clear()
     yield cuda

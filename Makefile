@@ -1,13 +1,15 @@
 # make demo    set up, then draw the demo clip: out/demo.mp4 and out/demo.png
 # make run     set up, then the live filter: camera to virtual camera and preview
 # make test    set up, then lint, format, types and tests
+# make test-rtx  the tests that need TensorRT for RTX, which is fetched (150 MB); no GPU is needed
+# make gpu     the tests that need an NVIDIA GPU, and its figures: bench/results/gpu-*.json
 # make check   lint, format and types only
 # make clean   remove what was made here; `make clean-all` removes .venv too
 
 PYTHON ?= python3
 RUN := .venv/bin/python
 
-.PHONY: demo run test check setup setup-dev clean clean-all
+.PHONY: demo run test test-rtx gpu check setup setup-dev clean clean-all
 
 demo: setup
 	@mkdir -p out
@@ -20,6 +22,14 @@ run: setup
 
 test: check
 	@$(RUN) -m pytest
+
+test-rtx:
+	@$(PYTHON) bootstrap.py --dev --rtx
+	@$(RUN) -m pytest tests/test_build_engines.py
+
+gpu:
+	@$(PYTHON) bootstrap.py --dev --gpu --rtx
+	@$(RUN) -m bench.gpu
 
 check: setup-dev
 	@$(RUN) -m ruff check --quiet .

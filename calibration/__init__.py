@@ -1,0 +1,1 @@
+"""Quantising generators: representative pictures in, int8 generators out."""

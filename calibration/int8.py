@@ -1,0 +1,292 @@
+"""A generator in int8, for processors: faster than f32 by half or more, checked on pictures it was not made with.
+
+In: a generator and representative pictures. Out: an ONNX file with quantised convolutions (Q/DQ: u8 activations, int8
+weights per channel) that ONNX Runtime and OpenVINO run, and a report. The engine selection finds it by itself.
+
+    python -m calibration.int8 --source DIR_OF_PHOTOS        both generators of the style webtoon, into the user's cache
+    python -m calibration.int8 --source DIR --out engines/models    to ship them: then update engines/assets.toml
+
+Ranges are taken both as least and largest value and as percentiles, and whichever draws better is used. Where that is
+not good enough, the convolutions whose quantisation alone does most harm stay in float, one after another.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from dataclasses import asdict, dataclass
+from io import StringIO
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from calibration.pictures import evenly, generator_inputs
+from engines.cache import cache_folder, write_whole
+from engines.engine import Engine
+from engines.int8 import int8_name
+from engines.openvino_cpu import OpenVinoEngine, precisions
+from engines.reference import OnnxRuntimeEngine
+from engines.verify import agreement
+from realtime.errors import EngineError, LiveToonError
+from realtime.styles import load_style
+from realtime.types import RgbImage, Size
+
+CALIBRATE, CHOOSE, TEST = 24, 16, 24  # pictures: for ranges, for decisions, for the report
+METHODS = {"least and largest": ("MinMax", {}), "99.99 %": ("Percentile", {"percentile": 99.99})}
+_TIMED_RUNS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What came of quantising one generator.
+
+    psnr_db: to f32, worst channel, over the test pictures. float_layers: convolutions left alone, in the order of harm.
+    layer_psnr_db: with that convolution alone quantised; empty where all could be. ms: each engine's fastest run, all
+    measured in turns in one run.
+    """
+
+    generator: str
+    made_from: str
+    file: str
+    size_bytes: int
+    ranges: str
+    psnr_db: float
+    p999: float
+    convolutions: int
+    float_layers: list[str]
+    layer_psnr_db: dict[str, float]
+    ms: dict[str, float]
+
+
+class Quantiser:
+    """A generator with its activations' ranges, from which int8 networks are made."""
+
+    def __init__(self, model: Path, pictures: Sequence[RgbImage], method: str) -> None:
+        """Runs the generator over the pictures; raises `ImportError` without onnx."""
+        import onnx
+        from onnxruntime.quantization import CalibrationMethod
+        from onnxruntime.quantization.calibrate import create_calibrator
+
+        self._network = onnx.load(str(model))
+        self.layers = []
+        for node in self._network.graph.node:
+            if node.op_type == "Conv":
+                node.name = node.name or node.output[0]  # told apart by name
+                self.layers.append(node.name)
+        kind, options = METHODS[method]
+        with tempfile.TemporaryDirectory(prefix="livetoon-") as folder:
+            calibrator = create_calibrator(
+                model,
+                ["Conv"],
+                augmented_model_path=str(Path(folder) / "ranges.onnx"),
+                calibrate_method=CalibrationMethod[kind],
+                extra_options=options,
+            )
+            with redirect_stdout(StringIO()):  # it prints what it is at
+                for picture in pictures:  # one by one: it keeps every activation of what it gets at once
+                    calibrator.collect_data(_Reader(self._network.graph.input[0].name, picture))
+                self._ranges = calibrator.compute_data()
+
+    def quantised(self, layers: Sequence[str]) -> bytes:
+        """The network with these convolutions in int8, as ONNX bytes."""
+        import onnx
+        from onnxruntime.quantization import QuantType
+        from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+
+        network = onnx.ModelProto()
+        network.CopyFrom(self._network)
+        quantizer = QDQQuantizer(
+            network,
+            per_channel=True,
+            reduce_range=False,
+            weight_qType=QuantType.QInt8,
+            activation_qType=QuantType.QUInt8,
+            tensors_range=self._ranges,
+            nodes_to_quantize=list(layers),
+            nodes_to_exclude=[],
+            op_types_to_quantize=["Conv"],
+            extra_options={"WeightSymmetric": True},
+        )
+        quantizer.quantize_model()
+        return bytes(quantizer.model.model.SerializeToString(deterministic=True))
+
+
+class _Reader:
+    """Gives a picture to the calibrator as it wants it."""
+
+    def __init__(self, name: str, picture: RgbImage) -> None:
+        self._inputs = iter([{name: cv2.dnn.blobFromImage(picture, 1 / 255)}])
+
+    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+        """The next input, or None at the end."""
+        return next(self._inputs, None)
+
+    def __iter__(self) -> _Reader:
+        return self
+
+    def __next__(self) -> dict[str, NDArray[np.float32]]:
+        return next(self._inputs)
+
+
+def quantise(
+    model: Path, calibrate: Sequence[RgbImage], choose: Sequence[RgbImage], target_db: float
+) -> tuple[bytes, str, list[str], dict[str, float]]:
+    """The int8 network; how its ranges were taken; the layers left in float; each layer's own PSNR if it was needed."""
+    expected = drawings(model, choose)
+    with tempfile.TemporaryDirectory(prefix="livetoon-") as folder:
+
+        def psnr_db(network: bytes) -> float:
+            path = Path(folder) / "trial.onnx"
+            path.write_bytes(network)
+            return agreement_of(drawings(path, choose), expected)[0]
+
+        made = {method: Quantiser(model, calibrate, method) for method in METHODS}
+        reached = {method: psnr_db(q.quantised(q.layers)) for method, q in made.items()}
+        method = max(reached, key=lambda m: reached[m])
+        quantiser = made[method]
+        if reached[method] >= target_db:
+            return quantiser.quantised(quantiser.layers), method, [], {}
+        alone = {
+            layer: round(psnr_db(quantiser.quantised([layer])), 2)
+            for layer in tqdm(quantiser.layers, "Layers", disable=None, leave=False)
+        }
+        by_harm = sorted(alone, key=lambda layer: alone[layer])
+        for count in range(1, len(by_harm)):
+            rest = [layer for layer in quantiser.layers if layer not in by_harm[:count]]
+            network = quantiser.quantised(rest)
+            if psnr_db(network) >= target_db:
+                return network, method, by_harm[:count], alone
+    raise EngineError(f"{model.name} does not reach {target_db:.0f} dB in int8; f32 or bf16 has to do.")
+
+
+def apart(pictures: Sequence[RgbImage], count: int) -> tuple[list[RgbImage], list[RgbImage]]:
+    """`count` of the pictures, evenly spread, and the others."""
+    chosen = set(evenly(len(pictures), count))
+    return [p for i, p in enumerate(pictures) if i in chosen], [p for i, p in enumerate(pictures) if i not in chosen]
+
+
+def drawings(model: Path, pictures: Sequence[RgbImage]) -> list[NDArray[np.uint8]]:
+    """What ONNX Runtime makes of the pictures, each as (1, pixels, channels) u8: they may differ in size."""
+    engines: dict[Size, OnnxRuntimeEngine] = {}
+    drawn = []
+    for picture in pictures:
+        size = Size(picture.shape[1], picture.shape[0])
+        if size not in engines:
+            engines[size] = OnnxRuntimeEngine(model, size)
+        engine = engines[size]
+        drawn.append(engine.run(picture).reshape(1, -1, engine.channels))
+    return drawn
+
+
+def agreement_of(given: list[NDArray[np.uint8]], expected: list[NDArray[np.uint8]]) -> tuple[float, float]:
+    """PSNR in dB and 99.9th percentile of |difference|, over all pictures, each in its worst channel."""
+    return agreement([np.concatenate(given, axis=1)], [np.concatenate(expected, axis=1)])
+
+
+def timings(model: Path, twin: Path, picture: RgbImage) -> dict[str, float]:
+    """Milliseconds of a frame in every engine, in turns, so that what else the machine does hits all alike."""
+    size = Size(picture.shape[1], picture.shape[0])
+    engines: dict[str, Engine] = {
+        "onnxruntime fp32": OnnxRuntimeEngine(model, size),
+        "onnxruntime int8": OnnxRuntimeEngine(twin, size, "int8"),
+        "openvino int8": OpenVinoEngine(twin, size, "int8"),
+        **{f"openvino {precision}": OpenVinoEngine(model, size, precision) for precision in precisions()},
+    }
+    ms = dict.fromkeys(engines, float("inf"))
+    for _ in range(_TIMED_RUNS):
+        for name, engine in engines.items():
+            start = perf_counter()
+            engine.run(picture)
+            ms[name] = min(ms[name], (perf_counter() - start) * 1e3)
+    return {name: round(value, 2) for name, value in ms.items()}
+
+
+def calibrate_generator(
+    model: Path, pictures: Sequence[RgbImage], folder: Path | None, target_db: float, say: Any = print
+) -> Report:
+    """Makes the int8 twin of a generator and reports on it; raises `EngineError` where that cannot be done well."""
+    needed = CALIBRATE + CHOOSE + TEST
+    if len(pictures) < needed:
+        raise EngineError(f"{len(pictures)} pictures show what {model.name} draws; {needed} are needed.")
+    test, rest = apart(pictures, TEST)
+    choose, rest = apart(rest, CHOOSE)
+    calibrate, _ = apart(rest, CALIBRATE)
+    network, method, float_layers, alone = quantise(model, calibrate, choose, target_db)
+    sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
+    twin = (cache_folder() / "int8" if folder is None else folder) / int8_name(model.stem, sha256)
+    try:
+        write_whole(twin, network)
+    except OSError as error:
+        raise EngineError(f"{twin} cannot be written ({error.strerror}); name another folder with --out.") from error
+    psnr_db, p999 = agreement_of(drawings(twin, test), drawings(model, test))
+    convolutions = sum(1 for _ in Quantiser(model, calibrate[:1], "least and largest").layers)
+    report = Report(
+        generator=model.stem,
+        made_from=sha256,
+        file=str(twin.name),
+        size_bytes=len(network),
+        ranges=method,
+        psnr_db=round(psnr_db, 2),
+        p999=p999,
+        convolutions=convolutions,
+        float_layers=float_layers,
+        layer_psnr_db=alone,
+        ms=timings(model, twin, test[0]),
+    )
+    say(
+        f"{twin}: {psnr_db:.1f} dB to f32 on {len(test)} other pictures, {len(network) / 1e6:.2f} MB, ranges by "
+        f"{method}, {len(float_layers)} of {convolutions} convolutions in float"
+    )
+    say("  " + "; ".join(f"{name} {ms:.1f} ms" for name, ms in report.ms.items()))
+    return report
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command line; gives the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m calibration.int8", description="Quantises a style's generators.")
+    add = parser.add_argument
+    add(
+        "--source",
+        default="demo",
+        help="folder of photos, clip, camera or demo (default; better: photos of many people)",
+    )
+    add("--style", default="webtoon", help="whose generators (default: webtoon)")
+    add("--count", type=int, default=64, help="pictures to take (default: 64)")
+    add("--target-db", type=float, default=45.0, help="PSNR to f32 to reach (default: 45)")
+    add("--out", type=Path, metavar="DIR", help="folder for the int8 generators (default: the user's cache)")
+    add("--report", type=Path, metavar="FILE", help="write the figures as JSON")
+    given = parser.parse_args(arguments)
+    try:
+        style = load_style(given.style)
+        inputs = generator_inputs(given.source, given.count)
+        reports = [
+            calibrate_generator(model, pictures, given.out, given.target_db)
+            for model, pictures in {style.background: inputs.background, style.face: inputs.face}.items()
+        ]
+        if given.report is not None:
+            write_whole(given.report, json.dumps([asdict(report) for report in reports], indent=1).encode())
+    except ModuleNotFoundError as error:
+        if error.name != "onnx":
+            raise
+        print(
+            "Quantising needs the package onnx; install it with: pip install -c constraints.txt onnx", file=sys.stderr
+        )
+        return 5
+    except LiveToonError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

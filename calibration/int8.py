@@ -261,7 +261,7 @@ def main(arguments: Sequence[str]) -> int:
         help="folder of photos, clip, camera or demo (default; better: photos of many people)",
     )
     add("--style", default="webtoon", help="whose generators (default: webtoon)")
-    add("--count", type=int, default=64, help="pictures to take (default: 64)")
+    add("--count", type=int, default=80, help="pictures to take (default: 80)")
     add("--target-db", type=float, default=45.0, help="PSNR to f32 to reach (default: 45)")
     add("--out", type=Path, metavar="DIR", help="folder for the int8 generators (default: the user's cache)")
     add("--report", type=Path, metavar="FILE", help="write the figures as JSON")

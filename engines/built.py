@@ -88,7 +88,8 @@ class Built:
     @property
     def remedy(self) -> str:
         """What builds it anew."""
-        return f"Build it again with: {build_command(self.wanted)}"
+        everywhere = " --gpu all" if len(self.wanted.architectures) > 1 else ""
+        return f"Build it again with: {build_command(self.wanted)}{everywhere}"
 
 
 def default_folder() -> Path:

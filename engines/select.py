@@ -67,12 +67,16 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """A line of `--list engines`. why_not: empty when it is available."""
+    """A line of `--list engines`. why_not: empty when it is available. checks: what was found out here so far, as
+    "bf16 webtoon-face.onnx 256x256: 3.2 ms", of this version on this processor.
+    """
 
     name: str
     precisions: tuple[str, ...]
     available: bool
     why_not: str
+    version: str = ""
+    checks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +185,8 @@ def list_engines() -> list[EngineInfo]:
     found = []
     for kind in (*KINDS, *GPU_KINDS):
         try:
-            found.append(EngineInfo(kind.name, kind.precisions(), True, ""))
+            here = kind.precisions()
+            found.append(EngineInfo(kind.name, here, True, "", version(kind.package), _known_checks(kind)))
         except EngineError as error:
             found.append(EngineInfo(kind.name, (), False, str(error)))
         except Exception as error:  # what a broken installation raises on import is anybody's guess
@@ -210,7 +215,7 @@ def open_engine(model: Path, size: Size, name: str = "auto", *, say: Say) -> Eng
         try:
             offers = kind.offers(model, sha256, size)
             key = _key(kind, sha256, size, offers)
-            checks = _remembered_checks(key) or _checks(key, offers, trial)
+            checks = _remembered_checks(key) or _checks(key, model.name, offers, trial)
         except ImportError as error:
             if not optional:
                 failures.append(f"The engine {kind.name} is {_why_missing(kind, error)}.")
@@ -255,13 +260,13 @@ def _content(model: Path) -> bytes:
         raise ModelFileError(f"The generator {model} cannot be read ({error.strerror}); restore the file.") from error
 
 
-def _checks(key: dict[str, str], offers: list[Offer], trial: Callable[[], Trial]) -> dict[str, Check]:
+def _checks(key: dict[str, str], name: str, offers: list[Offer], trial: Callable[[], Trial]) -> dict[str, Check]:
     """Every precision of an engine, checked now and remembered; raises `ImportError` and `EngineError`."""
     checks = {}
     for offer in offers:
         with offer.opens() as engine:
             checks[offer.precision] = check_engine(engine, trial())
-    content = {"for": key, "checks": {p: asdict(check) for p, check in checks.items()}}
+    content = {"for": key, "generator": name, "checks": {p: asdict(check) for p, check in checks.items()}}
     with suppress(OSError):  # a cache that cannot be written costs the next start two seconds and nothing else
         write_whole(_record(key), json.dumps(content, indent=1).encode())
     return checks
@@ -276,6 +281,20 @@ def _remembered_checks(key: dict[str, str]) -> dict[str, Check] | None:
         return {precision: Check(**check) for precision, check in content["checks"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _known_checks(kind: Kind) -> tuple[str, ...]:
+    """What earlier starts found out about an engine as it is now, for any generator."""
+    now = {"engine": f"{kind.name} {version(kind.package)}", "processor": kind.runs_on(), "tolerances": str(TOLERANCES)}
+    found = set()
+    for path in (cache_folder() / "engines").glob("*.json"):
+        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+            content = json.loads(path.read_bytes())
+            if all(content["for"][name] == value for name, value in now.items()):
+                for precision, check in content["checks"].items():
+                    told = f"{check['ms']:.1f} ms" if check["agrees"] else f"wrong: {check['why']}"
+                    found.add(f"{precision} {content['generator']} {content['for']['size']}: {told}")
+    return tuple(sorted(found))
 
 
 def _key(kind: Kind, sha256: str, size: Size, offers: list[Offer]) -> dict[str, str]:

@@ -192,6 +192,6 @@ def test_inputs_are_what_the_filter_gives_its_generators(monkeypatch: pytest.Mon
 
 def test_what_the_command_line_cannot_do_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert int8.main(["--source", str(tmp_path)]) == 3
-    assert "has 0 photos; at least 64 are needed" in capsys.readouterr().err
+    assert "has 0 photos; at least 80 are needed" in capsys.readouterr().err
     assert int8.main(["--style", "nothing-like-it"]) == 2
     assert "There is no style" in capsys.readouterr().err

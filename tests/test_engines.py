@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -408,6 +409,14 @@ def test_every_engine_of_the_command_line_is_listed() -> None:
     assert listed["onnxruntime"].available and listed["onnxruntime"].precisions == ("fp32",)
     for name in ("tensorrt", "tensorrt-rtx", "torch"):
         assert listed[name].available or "bootstrap.py" in listed[name].why_not or "NVIDIA" in listed[name].why_not
+
+
+def test_the_list_tells_what_was_found_out(generator: Path) -> None:
+    assert all(not e.checks for e in list_engines())
+    open_engine(generator, SIZE, "onnxruntime", say=quiet).close()
+    (known,) = {e.name: e for e in list_engines()}["onnxruntime"].checks
+    assert re.fullmatch(r"fp32 generator\.onnx 96x64: \d+\.\d ms", known)
+    assert {e.name: e for e in list_engines()}["onnxruntime"].version[0].isdigit()
 
 
 class TestCompiledEngine:

@@ -5,7 +5,7 @@ Comes in: renderings and a picture of a person. Goes out: figures. Main thread. 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -24,7 +24,7 @@ BAR_PX, BAR_SPEED_PX_S, BAR_FPS = 60, 1000.0, 30.0
 BAR_LEVELS = (60, 130, 142, 158, 162, 170, 180, 240)  # on a wall of 150: dark, near the wall's tone, bright
 WALL_LEVEL = 150
 GHOST_FRAMES = 2
-EDGE_PX = 14  # beside the bar, where its own soft drawn edge lies
+BAR_LEAD_IN, BAR_LOOKED_AT_EVERY = 10, 6  # frames
 
 MOTION_RATES, MOTION_SECONDS, COMMON_FPS = (15, 30, 60), 1.2, 15
 MOTION_PX, MOTION_HZ = 40.0, 0.8
@@ -84,44 +84,45 @@ def still_photo(
 def sweeping_bar(renderings: Sequence[Rendering], size: Size) -> dict[str, Figures]:
     """How much of a bar that sweeps by at 1,000 px/s over a plain wall is left where it last was two frames before.
 
-    ghost: the largest |d| there, in 1/255, from the drawing of the empty wall, less what the wall as a whole changes by
-    (exposure). Each level is a bar of its own brightness; `ghost` is the worst.
+    ghost: the largest |d| there, in 1/255, from the same frame drawn without a past, less what the wall ahead of the
+    bar differs by (exposure). Each level is a bar of its own brightness; `ghost` is the worst.
     """
-    figures: dict[str, Figures] = {rendering.name: {} for rendering in renderings}
-    for level in BAR_LEVELS:
-        for rendering in renderings:
-            rendering.reset()
-            worst = _ghost(rendering.draw, size, level)
-            figures[rendering.name][f"ghost_{level}"] = worst
-    for found in figures.values():
-        found["ghost"] = max(found.values())
+    figures: dict[str, Figures] = {}
+    for rendering in renderings:
+        found = {f"ghost_{level}": _ghost(rendering, size, level) for level in BAR_LEVELS}
+        figures[rendering.name] = {"ghost": max(found.values()), **found}
     return figures
 
 
-def _ghost(draw: Callable[[Frame], RgbImage], size: Size, level: int) -> float:
-    """Rest of one bar, in 1/255: the largest of its frames."""
+def _ghost(rendering: Rendering, size: Size, level: int) -> float:
+    """Rest of one bar, in 1/255: the largest of some moments."""
     wall = np.full((size.height, size.width, 3), WALL_LEVEL, np.uint8)
-    empty = wall
-    for number in range(10):
-        empty = draw(frame_at(wall, number / BAR_FPS, number))
     step = BAR_SPEED_PX_S / BAR_FPS
-    lefts = [round(n * step) for n in range(int((size.width - BAR_PX) / step))]
+    lefts = [round(n * step) for n in range(int((size.width - 3 * BAR_PX) / step))]
+    moments = set(range(GHOST_FRAMES, len(lefts), BAR_LOOKED_AT_EVERY))
+    drawn: dict[int, RgbImage] = {}
+    rendering.reset()
+    for number in range(-BAR_LEAD_IN, len(lefts)):
+        rgb = wall if number < 0 else _barred(wall, lefts[number], level)
+        index = number + BAR_LEAD_IN
+        picture = rendering.draw(frame_at(rgb, index / BAR_FPS, index))
+        if number in moments:
+            drawn[number] = picture
     worst = 0.0
-    for number, left in enumerate(lefts):
-        rgb = wall.copy()
-        rgb[:, left : left + BAR_PX] = level
-        picture = draw(frame_at(rgb, (10 + number) / BAR_FPS, 10 + number))
-        if number < GHOST_FRAMES:
-            continue
-        trail = slice(lefts[number - GHOST_FRAMES], lefts[number - GHOST_FRAMES + 1])  # left for good that long ago
-        ahead = slice(left + BAR_PX + 2 * EDGE_PX, size.width)
-        if ahead.stop - ahead.start < BAR_PX:
-            break
-        off = picture.astype(np.float32) - empty.astype(np.float32)
-        off -= np.median(off[:, ahead], axis=(0, 1))
-        # rows at the frame's edge see the generator's own border
-        worst = max(worst, float(np.abs(off[EDGE_PX:-EDGE_PX, trail]).max()))
+    for number, picture in drawn.items():
+        rendering.reset()
+        alone = rendering.draw(frame_at(_barred(wall, lefts[number], level), 0.0, 0))
+        off = picture.astype(np.float32) - alone.astype(np.float32)
+        off -= np.median(off[:, lefts[number] + 2 * BAR_PX :], axis=(0, 1))
+        left_for_good = slice(lefts[number - GHOST_FRAMES], lefts[number - GHOST_FRAMES + 1])  # so many frames ago
+        worst = max(worst, float(np.abs(off[:, left_for_good]).max()))
     return worst
+
+
+def _barred(wall: RgbImage, left: int, level: int) -> RgbImage:
+    rgb = wall.copy()
+    rgb[:, left : left + BAR_PX] = level
+    return rgb
 
 
 def cuts(photo: RgbImage, renderings: Sequence[Rendering]) -> dict[str, Figures]:

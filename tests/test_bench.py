@@ -209,7 +209,7 @@ def trails(kept: float) -> Rendering:
 
 def test_ghosts_cuts_and_rates_show_what_is_kept_of_the_past() -> None:
     clean, ghostly = trails(0), trails(0.5)
-    bar = scenes.sweeping_bar([clean, ghostly], Size(320, 64))
+    bar = scenes.sweeping_bar([clean, ghostly], Size(640, 64))
     assert bar["keeps 0"]["ghost"] == 0
     # the bar was there two frames ago, in part three frames ago too, and not since; it is 90 darker than the wall
     assert bar["keeps 0.5"]["ghost_60"] == pytest.approx(90 / 8 + 90 / 16, abs=2)

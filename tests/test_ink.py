@@ -298,3 +298,15 @@ def test_a_thin_stroke_gets_pale_instead_of_vanishing() -> None:
         canvas.stroke(path, np.full(len(path), width, np.float32), np.zeros(3, np.float32), 1.0)
         sums.append(int(200 * 20 * 40 * 3 - canvas.rgb.astype(int).sum()))
     assert 0 < sums[0] < sums[1]
+
+
+@pytest.mark.parametrize(("photo_bridge", "stays"), [(SKIN, False), (np.array((40, 36, 34), np.uint8), True)])
+def test_ink_between_the_eyes_stays_only_where_the_photo_is_dark(photo_bridge: U8, stays: bool) -> None:
+    middle = (LANDMARKS[RIGHT_EYE.inner_corner, :2] + LANDMARKS[LEFT_EYE.inner_corner, :2]) / 2
+    x, y = (round(float(v)) for v in middle)
+    bridge = np.s_[y - 2 : y + 3, x - 5 : x + 6]
+    photo, drawing, lines = PHOTO.copy(), PAPER.copy(), np.zeros(PAPER.shape[:2], np.uint8)
+    photo[bridge], drawing[bridge], lines[bridge] = photo_bridge, 30, 255
+    drawn = luma(Ink()(styled(photo=photo, drawing=drawing, lines=lines)).rgb)[y, x]
+    assert (drawn < 60) == stays
+    assert (drawn > 150) != stays

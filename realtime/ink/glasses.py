@@ -43,7 +43,7 @@ def draw_glasses(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
     seat = _Seat.of(face)
     if memory.due("glasses worn", LOOK_EVERY_S):
         _look(face, seat, memory)
-    worn = smoothstep(0.35, 0.65, float(memory["glasses worn"]))
+    worn = are_worn(memory)
     # Dark lenses need no rims, and what looks like rims round no eyes is something else.
     seen = float(memory["visible 0"] + memory["visible 1"]) / 2
     alpha = 0.9 * face.alpha * face.detail * worn * smoothstep(0.4, 0.8, seen)
@@ -61,6 +61,11 @@ def draw_glasses(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
         nearest = rim[((rim - bridge[end]) ** 2).sum(1).argmin()]
         bridge = np.concatenate([nearest[None], bridge] if side == 0 else [bridge, nearest[None]])
     canvas.stroke(curve(bridge, 25), np.full(25, 0.85 * full, np.float32), colour, alpha)
+
+
+def are_worn(memory: FaceMemory) -> float:
+    """0..1: how sure it is that this face wears glasses whose rims are drawn here."""
+    return smoothstep(0.35, 0.65, memory.get("glasses worn", 0.0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

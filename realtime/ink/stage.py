@@ -19,6 +19,7 @@ from realtime.ink.face import sketch_face
 from realtime.ink.glasses import draw_glasses
 from realtime.ink.memory import FaceMemory
 from realtime.ink.mouth import draw_mouth
+from realtime.ink.stray import hide_stray_ink
 from realtime.types import Styled, read_only
 
 APPEAR_TAU_S = 0.12
@@ -56,6 +57,7 @@ class Ink:
             sketch = sketch_face(face, scene.frame.rgb, styled.rgb, memory, self.weight)
             if sketch is None:
                 continue
+            hide_stray_ink(canvas, styled.lines, sketch, memory)
             draw_mouth(canvas, sketch, memory)
             draw_brows(canvas, sketch, memory)
             draw_eyes(canvas, styled.lines, sketch, memory, self.eye_scale)

@@ -1,0 +1,44 @@
+"""Stray ink: what a generator draws round the eyes although the photo has nothing dark there.
+
+Comes in: a canvas before the eyes are drawn, the generator's ink, a `FaceSketch` and its memory. Goes out: the canvas
+with that ink painted out. Main thread.
+
+Of glasses with clear rims a generator draws a stub of bridge and a scrap of rim, which look like dirt on the face.
+Thick frames, hair and shadow are dark in the photo and stay; thin rims that were found are drawn by `glasses`.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from realtime.ink.canvas import Canvas, blend, box_of
+from realtime.ink.face import FaceSketch
+from realtime.ink.glasses import are_worn
+from realtime.ink.memory import FaceMemory
+from realtime.landmarks import EYES
+from realtime.types import GrayImage
+
+INKED = 24  # of 255
+PALE = 0.56  # photo luma over that of the face's skin above which there is no line
+AROUND = 0.21  # eye distances that are looked at beyond the outermost brow and lid points
+
+
+def hide_stray_ink(canvas: Canvas, lines: GrayImage, face: FaceSketch, memory: FaceMemory) -> None:
+    """Paints out ink round the eyes where the photo is as pale as skin. lines: (h, w) u8, the generator's ink."""
+    alpha = face.alpha * (1 - are_worn(memory))
+    points = np.concatenate([face.points[e.brow_bottom] for e in EYES] + [face.points[e.lower_lid] for e in EYES])
+    span = float(np.linalg.norm(face.points[EYES[0].iris_centre] - face.points[EYES[1].iris_centre]))
+    box = box_of(points, AROUND * span, lines.shape) if alpha > 0.02 else None
+    if box is None:
+        return
+    place = np.s_[box[1] : box[3], box[0] : box[2]]
+    reach = max(3, 2 * round(0.02 * span) + 1)  # a line in the drawing may lie a little beside the one in the photo
+    photo = cv2.erode(cv2.cvtColor(face.photo[place], cv2.COLOR_RGB2GRAY), np.ones((reach, reach), np.uint8))
+    pale = cv2.threshold(photo, PALE * face.photo_skin, 255, cv2.THRESH_BINARY)[1]
+    inked = cv2.threshold(lines[place], INKED, 255, cv2.THRESH_BINARY)[1]
+    stray = cv2.dilate(cv2.bitwise_and(inked, pale), np.ones((5, 5), np.uint8))
+    if not stray.any() or stray.all():
+        return
+    clean = cv2.inpaint(canvas.rgb[place], stray, 2, cv2.INPAINT_TELEA)
+    blend(canvas.rgb[place], clean, cv2.blur(stray, (3, 3)), alpha)

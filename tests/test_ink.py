@@ -147,7 +147,9 @@ def test_the_rim_of_glasses_stays_on_top() -> None:
     rim = np.rint(lid + np.array((0, 0.22 * np.ptp(lid[:, 0])))).astype(np.int32)
     cv2.polylines(lines, [rim], False, 255, 1)
     drawing[lines > 0] = (20, 20, 20)
-    picture = Ink()(styled(drawing=drawing, lines=lines)).rgb
+    photo = PHOTO.copy()
+    photo[lines > 0] = (30, 28, 30)
+    picture = Ink()(styled(photo=photo, drawing=drawing, lines=lines)).rgb
     assert picture[lines > 0].max() <= 40
 
 

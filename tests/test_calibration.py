@@ -198,7 +198,7 @@ def test_a_folder_of_photos_is_read_and_its_faults_named(tmp_path: Path) -> None
 
 
 def test_inputs_are_what_the_filter_gives_its_generators(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("LIVETOON_CACHE")
+    monkeypatch.undo()  # the model files of this machine
     inputs = generator_inputs("demo", 3)
     assert [p.shape for p in inputs.background] == [(368, 640, 3)] * 3
     assert [p.shape for p in inputs.face] == [(256, 256, 3)] * 3

@@ -41,15 +41,16 @@ TESTS = {
 
 
 def loss_of(flat: Tensor, ink_logits: Tensor, target: Tensor) -> Tensor:
-    """L1 of colour, of its gradients and of its quarter-size mean, and the same for ink, whose lines count triple."""
+    """L1 of colour, of its gradients and of its means over areas, and the same for ink, whose lines count triple."""
     flat_target, ink_target = target[:, :3], target[:, 3:]
     ink = torch.sigmoid(ink_logits)
     colour = (flat - flat_target).abs().mean() + 1.5 * _gradient_difference(flat, flat_target)
-    coarse = (functional.avg_pool2d(flat, 4) - functional.avg_pool2d(flat_target, 4)).abs().mean()
+    # averages over 4 pixels, and over 16: a wide pale stain is a small error everywhere, and very visible
+    fine, wide = (functional.avg_pool2d(flat - flat_target, side).abs().mean() for side in (4, 16))
     lines = ((ink - ink_target).abs() * (1 + 2 * ink_target)).mean() + _gradient_difference(ink, ink_target)
     weight = torch.tensor(2.0, device=target.device)
     sure = functional.binary_cross_entropy_with_logits(ink_logits, ink_target, pos_weight=weight)
-    return colour + 0.5 * coarse + 0.4 * lines + 0.15 * sure
+    return colour + 0.5 * fine + wide + 0.4 * lines + 0.15 * sure
 
 
 def _gradient_difference(a: Tensor, b: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
-from contextlib import redirect_stdout
+from contextlib import ExitStack, redirect_stdout
 from dataclasses import asdict, dataclass
 from io import StringIO
 from pathlib import Path
@@ -218,11 +218,14 @@ def timings(model: Path, twin: Path, picture: RgbImage) -> dict[str, float]:
         **{f"openvino {precision}": OpenVinoEngine(model, size, precision) for precision in precisions()},
     }
     ms = dict.fromkeys(engines, float("inf"))
-    for _ in range(_TIMED_RUNS):
-        for name, engine in engines.items():
-            start = perf_counter()
-            engine.run(picture)
-            ms[name] = min(ms[name], (perf_counter() - start) * 1e3)
+    with ExitStack() as opened:
+        for engine in engines.values():
+            opened.enter_context(engine)
+        for _ in range(_TIMED_RUNS):
+            for name, engine in engines.items():
+                start = perf_counter()
+                engine.run(picture)
+                ms[name] = min(ms[name], (perf_counter() - start) * 1e3)
     return {name: round(value, 2) for name, value in ms.items()}
 
 

@@ -82,7 +82,7 @@ def _preload_rtx() -> None:
         return
     for pattern in RTX_LIBRARIES:
         for library in sorted(folder.glob(pattern)):
-            ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)  # later loads of the same soname find it
+            ctypes.CDLL(str(library))  # later loads of the same soname find it; its symbols stay its own
 
 
 def network_flags(trt: Any) -> int:

@@ -163,7 +163,7 @@ def check_gpu() -> Iterator[Finding]:
         return
     if answer.returncode == 0 and answer.stdout.strip():
         for line in answer.stdout.strip().splitlines():
-            yield Finding(f"GPU: {line} (not used by this version; the processor draws)")
+            yield Finding(f"GPU: {line} (what can draw on it: python run.py --list engines)")
     else:
         said = (answer.stdout + answer.stderr).strip().splitlines() or ["nothing"]
         yield Finding(f"nvidia-smi fails ({said[0]}).", "Install the NVIDIA driver again, or ignore the GPU.")

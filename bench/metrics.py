@@ -62,6 +62,8 @@ def delay_frames(source: Signal, late: Signal, reach: int = 6) -> float:
 
 
 def _shifted(source: Signal, late: Signal, shift: int) -> float:
+    if abs(shift) >= len(source):
+        return float("nan")
     if shift >= 0:
         return pearson(source[: len(source) - shift], late[shift:])
     return pearson(source[-shift:], late[:shift])

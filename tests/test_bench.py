@@ -45,6 +45,7 @@ def test_delay_is_found_to_parts_of_a_frame(delay: float) -> None:
     drawn = np.sin(2 * np.pi * 0.9 * late) + 0.5 * np.sin(2 * np.pi * 2.3 * late)
     assert metrics.delay_frames(WAVE, drawn) == pytest.approx(delay, abs=0.12)
     assert np.isnan(metrics.delay_frames(WAVE, np.zeros(120)))
+    assert np.isnan(metrics.delay_frames(np.zeros(4), np.zeros(4))), "a clip shorter than the reach"
 
 
 def test_a_blink_counts_as_drawn_only_where_it_is() -> None:

@@ -44,6 +44,12 @@ def invert(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
     return cv2.invertAffineTransform(matrix).astype(np.float32)
 
 
+def corners_in_frame(to_frame: NDArray[np.float32], side_px: int) -> NDArray[np.float32]:
+    """(4, 2): where the corners of a square of `side_px` lie in frame pixels, by its (2, 3) map to the frame."""
+    corners = np.array([[0, 0, 1], [side_px, 0, 1], [0, side_px, 1], [side_px, side_px, 1]], np.float32)
+    return corners @ to_frame.T
+
+
 def cut(rgb: NDArray[np.uint8], matrix: NDArray[np.float32]) -> NDArray[np.uint8]:
     """The (CROP_PX, CROP_PX, channels) crop; outside of the frame its edge is repeated.
 
@@ -51,8 +57,7 @@ def cut(rgb: NDArray[np.uint8], matrix: NDArray[np.float32]) -> NDArray[np.uint8
     """
     scale = float(np.hypot(matrix[0, 0], matrix[0, 1]))
     if scale < SHRINK_BELOW:
-        corners = np.array([[0, 0, 1], [CROP_PX, 0, 1], [0, CROP_PX, 1], [CROP_PX, CROP_PX, 1]], np.float32)
-        there = corners @ invert(matrix).T
+        there = corners_in_frame(invert(matrix), CROP_PX)
         h, w = rgb.shape[:2]
         left, top = (int(np.clip(v, 0, limit - 1)) for v, limit in zip(there.min(axis=0), (w, h), strict=True))
         right, bottom = (int(np.clip(v + 2, 1, limit)) for v, limit in zip(there.max(axis=0), (w, h), strict=True))

@@ -13,14 +13,12 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-import cv2
-
 from engines.assets import model_file
 from engines.select import list_engines, open_engine
 from realtime.card import card
 from realtime.compose import Compose, PassThrough, read_background
 from realtime.crop import CROP_PX
-from realtime.errors import UsageError
+from realtime.errors import SinkError, UsageError
 from realtime.filter import Filter, Held
 from realtime.ink import Ink
 from realtime.keys import Keys
@@ -28,6 +26,7 @@ from realtime.loop import Stop, run_loop
 from realtime.perceive import Perceiver
 from realtime.settings import Background, Look, Pace, Settings, settings_from_arguments
 from realtime.sinks import open_sinks
+from realtime.sinks.picture import write_picture
 from realtime.source import Source, list_cameras, open_source
 from realtime.stats import Stats, stats_line, write_stats
 from realtime.steady import Steady
@@ -166,8 +165,12 @@ def _check_background(settings: Settings) -> None:
 
 
 def _save(picture: Picture, path: Path, say: Say) -> None:
-    written = cv2.imwrite(str(path), cv2.cvtColor(picture.rgb, cv2.COLOR_RGB2BGR))
-    say(f"Snapshot: {path.absolute()}" if written else f"The snapshot {path.absolute()} could not be written.")
+    try:
+        write_picture(picture, path)
+    except SinkError as error:  # a snapshot that fails must not end the show
+        say(f"No snapshot: {error}")
+    else:
+        say(f"Snapshot: {path.absolute()}")
 
 
 def _list(what: str, as_json: bool, say: Say) -> int:

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.crop import CROP_PX, crop_matrix, cut, invert
+from realtime.crop import CROP_PX, corners_in_frame, crop_matrix, cut, invert
 from realtime.exposure import Exposure, apply_exposure, measure_exposure
 from realtime.layer_memory import LayerMemory
 from realtime.layers import Finish, Layers, draw_layers
@@ -101,8 +101,10 @@ class Stylize:
         return Styled(scene, read_only(rgb), read_only(lines))
 
     def _follow(self, measured: Exposure, dt: float) -> Exposure:
-        share = 1.0 if self._exposure is None else float(1 - np.exp(-max(dt, 0.0) / EXPOSURE_TAU_S))
-        self._exposure = measured if self._exposure is None else self._exposure.towards(measured, share)
+        if self._exposure is None:
+            self._exposure = measured
+        else:
+            self._exposure = self._exposure.towards(measured, float(1 - np.exp(-max(dt, 0.0) / EXPOSURE_TAU_S)))
         return self._exposure
 
     def _draw_face(
@@ -131,7 +133,7 @@ class Stylize:
 
         to_frame = invert(to_crop)
         to_frame[:, :2] *= CROP_PX / side
-        corners = np.array([[0, 0, 1], [side, 0, 1], [0, side, 1], [side, side, 1]], np.float32) @ to_frame.T
+        corners = corners_in_frame(to_frame, side)
         left, top = np.maximum(np.floor(corners.min(axis=0)), 0).astype(int)
         right, bottom = np.minimum(np.ceil(corners.max(axis=0)), (frame.size.width, frame.size.height)).astype(int)
         if right <= left or bottom <= top:

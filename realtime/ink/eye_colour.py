@@ -110,7 +110,7 @@ def remember_iris(
     for eye, light, trust in zip(eyes, lights, seen, strict=True):
         points = eye.iris + IRIS_POINTS @ np.stack([eye.across, eye.along])
         inside = inside_lids(eye, points, 0.05 * eye.width)
-        share = float(inside.mean()) * trust * smoothstep(0.1, 0.2, eye.openness) * smoothstep(1.5, 4.0, eye.radius)
+        share = float(inside.mean()) * trust * smoothstep(0.45, 0.85, eye.share) * smoothstep(1.5, 4.0, eye.radius)
         if share > 0.05:
             found = sample(face.photo, points[inside])
             level = luma(found)

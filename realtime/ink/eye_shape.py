@@ -13,10 +13,18 @@ from numpy.typing import NDArray
 from realtime.ink.canvas import curve
 from realtime.ink.face import FaceSketch
 from realtime.ink.measure import Points, clamp, length, smoothstep, vector
-from realtime.landmarks import EyePoints, eye_openness
+from realtime.ink.memory import FaceMemory
+from realtime.landmarks import EYES, EyePoints, eye_openness
 
-CLOSED, OPEN = 0.05, 0.12  # lid distance over eye width: only a line below the first, a full eye above the second
+# Shares of an eye's own usual openness: only a line below the first, the person's own lids above the second. Landmarks
+# keep a third of it on shut eyes and up to .45 in a wink; and never less than this lid distance over the eye's width.
+CLOSED, OPEN = 0.42, 0.64
+CLOSED_AT_LEAST = 0.05
 WIDE = 0.28  # lid distance over eye width from which on an eye is enlarged in full
+# How open an eye usually is, as lid distance over its width: what is believed of a face just met, and at the utmost.
+LIKELY_USUAL, USUAL = (0.18, 0.30), (0.13, 0.40)
+LIKE_THE_OTHER = 0.8  # two eyes differ by little: a wink seen first does not make a narrow eye
+WIDER_TAU_S, NARROWER_TAU_S = 1.5, 8.0
 LID_GROWTH = (0.22, 0.10)  # upper and lower lid move out by this share of their distance from the eye's middle line
 WIDTH_GROWTH = 1.05
 IRIS_GROWTH = 1.14
@@ -29,8 +37,8 @@ class Eye:
 
     upper, lower: (SAMPLES, 2) px, the lids to be drawn. own_upper, own_lower: the person's lids. right: unit vector
     from the picture-left corner to the picture-right one. down: unit vector across it. width: px between the corners.
-    iris: centre. across, along: half axes of the iris ellipse, px vectors. openness: of the person's lids. opened: 0
-    closed to 1.
+    iris: centre. across, along: half axes of the iris ellipse, px vectors. openness: of the person's lids. share: of
+    their usual openness. opened: 0 closed to 1.
     """
 
     upper: Points
@@ -44,6 +52,7 @@ class Eye:
     across: NDArray[np.float32]
     along: NDArray[np.float32]
     openness: float
+    share: float
     opened: float
 
     @property
@@ -52,8 +61,23 @@ class Eye:
         return length(self.along)
 
 
-def shape_eye(face: FaceSketch, points: EyePoints, eye_scale: float) -> Eye:
-    """The eye whose mesh points these are. `eye_scale`: 1 modest enlargement, 0 none."""
+def usual_openness(face: FaceSketch, memory: FaceMemory) -> list[float]:
+    """How open each eye of this person mostly is, learnt as it goes: at once wider, slowly narrower, not from blinks."""
+    found = [eye_openness(face.points, points) for points in EYES]
+    usual = []
+    for side, openness in enumerate(found):
+        name = f"usual openness {side}"
+        known = memory.get(name, clamp(max(openness, LIKE_THE_OTHER * found[1 - side]), *LIKELY_USUAL))
+        if openness > known:
+            goal, tau_s = openness, WIDER_TAU_S
+        else:
+            goal, tau_s = (openness if openness > OPEN * known else known), NARROWER_TAU_S
+        usual.append(memory.ease_share(name, clamp(goal if name in memory else known, *USUAL), tau_s))
+    return [max(own, LIKE_THE_OTHER * other) for own, other in zip(usual, usual[::-1], strict=True)]
+
+
+def shape_eye(face: FaceSketch, points: EyePoints, eye_scale: float, usual: float) -> Eye:
+    """The eye whose mesh points these are. `eye_scale`: 1 modest enlargement, 0 none. `usual`: its usual openness."""
     own_upper = curve(face.points[points.upper_lid], SAMPLES)
     own_lower = curve(face.points[points.lower_lid], SAMPLES)
     axis = own_upper[-1] - own_upper[0]
@@ -65,14 +89,16 @@ def shape_eye(face: FaceSketch, points: EyePoints, eye_scale: float) -> Eye:
     if right[0] * down[1] < right[1] * down[0]:  # the left eye's chain runs against the picture's x
         right = -right
     openness = eye_openness(face.points, points)
-    opened = smoothstep(CLOSED, OPEN, openness)
+    closed = max(CLOSED * usual, CLOSED_AT_LEAST)
+    opened = smoothstep(closed, closed + (OPEN - CLOSED) * usual, openness)
 
     centre = (own_upper[0] + own_upper[-1]) / 2
     middle = (own_upper + own_lower) / 2
-    grow = smoothstep(CLOSED, WIDE, openness) * eye_scale
+    grow = smoothstep(closed, WIDE, openness) * eye_scale
     stretch = 1 + (WIDTH_GROWTH - 1) * grow
     upper = own_upper + (own_upper - middle) * (LID_GROWTH[0] * grow)
     lower = own_lower + (own_lower - middle) * (LID_GROWTH[1] * grow)
+    upper = lower + (upper - lower) * opened  # a closing lid sinks all the way to the lower one
     upper, lower = (p + ((p - centre) @ right)[:, None] * right * (stretch - 1) for p in (upper, lower))
 
     ring = face.points[points.iris_ring]
@@ -85,7 +111,7 @@ def shape_eye(face: FaceSketch, points: EyePoints, eye_scale: float) -> Eye:
     iris = iris + ((iris - centre) @ right) * right * (stretch - 1)
     return Eye(
         upper, lower, own_upper, own_lower, right, down, width, iris, right * (size * narrow), down * (size * 1.04),
-        openness, opened,
+        openness, openness / usual, opened,
     )  # fmt: skip
 
 

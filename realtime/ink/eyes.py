@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from realtime.ink.canvas import Box, Canvas, blend, box_of, coverage, curve, soft_coverage
 from realtime.ink.eye_colour import Cues, evidence, iris_colour, light_on, remember_iris, white_colour
-from realtime.ink.eye_shape import SAMPLES, Eye, shape_eye
+from realtime.ink.eye_shape import SAMPLES, Eye, shape_eye, usual_openness
 from realtime.ink.face import FaceSketch
 from realtime.ink.measure import (
     Colour,
@@ -51,7 +51,8 @@ CREASE_WIDTHS = (np.sin(np.pi * np.linspace(0.06, 0.96, SAMPLES)) ** 0.7).astype
 
 def draw_eyes(canvas: Canvas, lines: GrayImage, face: FaceSketch, memory: FaceMemory, eye_scale: float) -> None:
     """Draws both eyes. `lines`: the generator's ink: glasses in it stay on top."""
-    eyes = [shape_eye(face, points, eye_scale) for points in EYES]
+    usual = usual_openness(face, memory)
+    eyes = [shape_eye(face, points, eye_scale, openness) for points, openness in zip(EYES, usual, strict=True)]
     lights = [light_on(face, eye, memory, side) for side, eye in enumerate(eyes)]
     seen = evidence([Cues.of(face, eye) for eye in eyes])
     remember_iris(face, eyes, lights, seen, memory)
@@ -152,7 +153,7 @@ def _draw_ball(canvas: Canvas, face: FaceSketch, eye: Eye, iris: Colour, white: 
     depth = eye.down * (0.22 * gap)
     shadow = np.concatenate([eye.upper - depth, (eye.upper + depth * 1.25)[::-1]])
     mask = cv2.blur(coverage(shadow, box, scale), (max(int(0.05 * eye.width * scale), 1) | 1,) * 2)
-    narrow = 0.22 * smoothstep(0.2, 0.08, eye.openness)
+    narrow = 0.22 * smoothstep(0.85, 0.4, eye.share)
     ball *= 1 - narrow
     tint = vector(0.60, 0.56, 0.58) - 1
     ball *= 1 + tint * (mask * np.float32(1 / 255))[..., None]
@@ -169,7 +170,7 @@ def _draw_ball(canvas: Canvas, face: FaceSketch, eye: Eye, iris: Colour, white: 
 def _draw_highlights(ball: NDArray[np.float32], face: FaceSketch, eye: Eye, box: Box, scale: int) -> None:
     """One large light above, one small below on the other side: the same in both eyes, as from one window."""
     bright = vector(255, 253, 250) * np.float32(clamp(0.62 + face.skin_luma / 400, 0.7, 1.0))
-    awake = smoothstep(0.09, 0.2, eye.openness)  # light in lowered eyes looks haunted
+    awake = smoothstep(0.55, 0.85, eye.share)  # light in lowered eyes looks haunted
     for across, along, size, strength in HIGHLIGHTS[: 2 if eye.radius > 3.5 else 1]:
         radius = max(size * eye.radius * (0.6 + 0.4 * awake), 0.7)
         centre = eye.iris + across * eye.across + along * eye.along

@@ -25,6 +25,10 @@ class FaceMemory:
         value = self._values.get(name)
         return default if value is None else float(value)
 
+    def __contains__(self, name: str) -> bool:
+        """Whether the value called `name` was ever eased."""
+        return name in self._values
+
     def __getitem__(self, name: str) -> NDArray[np.float32]:
         """The value called `name` as it is."""
         return self._values[name]

@@ -34,10 +34,12 @@ LIPS = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17,
 INNER_LIPS = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95)
 NOSE_BASE = (98, 97, 2, 326, 327, 331, 279, 294, 460, 250, 462, 370, 94, 141, 242, 20, 240, 64, 49, 102)
 CHEEKS = (50, 101, 118, 205, 187, 280, 330, 347, 425, 411)
-FOREHEAD_TOP, CHIN = 10, 152
+FOREHEAD_TOP, FOREHEAD, CHIN = 10, 151, 152
 
 EYE_MIDDLES = ((33, 133, 159, 145), (263, 362, 386, 374))  # corners and lids: their mean is the middle of the opening
 
+SKIN_MEDIAN = 0.03  # half side of the median, in face heights
+FOREHEAD_STEP = 3  # most that two neighbouring pixels of smoothed skin differ, 1/255
 RAYS = 120  # directions in which the rim of glasses is sought around an eye
 RIDGE = 0.02  # what a thin frame of low contrast gives in `_ridge`
 
@@ -72,8 +74,9 @@ def draw(rgb: RgbImage, person: Mask, faces: Sequence[Landmarks] = ()) -> Drawin
     """Draws the exposure-normalised photo. `person` may have any size and is stretched over the photo."""
     photo = np.ascontiguousarray(rgb)
     lab = _lab(photo)
-    places = _find_places(photo, lab, person, faces)
-    flat_lab = _flatten(photo, places)
+    calm = cv2.ximgproc.rollingGuidanceFilter(photo, d=-1, sigmaColor=22, sigmaSpace=2.5, numOfIter=4)
+    places = _find_places(photo, calm, lab, person, faces)
+    flat_lab = _flatten(calm, places)
     ink = _ink(photo, flat_lab, places)
     flat = cv2.cvtColor(_grade(flat_lab, places), cv2.COLOR_LAB2RGB)
     return Drawing(np.clip(flat, 0, 1).astype(np.float32), ink)
@@ -82,7 +85,7 @@ def draw(rgb: RgbImage, person: Mask, faces: Sequence[Landmarks] = ()) -> Drawin
 # --- places ---------------------------------------------------------------------------------------------------------
 
 
-def _find_places(photo: RgbImage, lab: LabImage, person: Mask, faces: Sequence[Landmarks]) -> _Places:
+def _find_places(photo: RgbImage, calm: RgbImage, lab: LabImage, person: Mask, faces: Sequence[Landmarks]) -> _Places:
     h, w = photo.shape[:2]
     mask = cv2.resize(person.astype(np.float32), (w, h), interpolation=cv2.INTER_LINEAR)
     # the segmenter's mask is coarse: the guided filter (He 2010) lays its edge onto the photo's edge
@@ -112,7 +115,15 @@ def _find_places(photo: RgbImage, lab: LabImage, person: Mask, faces: Sequence[L
     features = np.maximum(np.maximum(eyes, lips), nose)
     tone, spread = _skin_tone(lab, points)
     skin = _skin(lab, tone, spread) * mask
-    skin = np.maximum(cv2.GaussianBlur(skin, (0, 0), 0.012 * unit), face * np.clip(1.25 * skin + 0.35, 0, 1))
+    # in a face all that is not much darker than the cheeks is skin, whatever its colour: shine, blush, reflections
+    darker = np.clip(tone[0] - cv2.blur(lab[..., 0], (5, 5)), 0, None) / (14 + 1.5 * spread)
+    # shine on dark skin has any colour but that of the cheeks; on light skin another colour is a fringe of hair
+    dark = 1 - _ramp(48, 62, float(tone[0]))
+    hue = np.exp(-0.5 * np.sum(((cv2.blur(lab, (5, 5)) - tone)[..., 1:] / 14) ** 2, -1))
+    shown = face * np.maximum(0.35, np.exp(-0.5 * darker**2) * np.maximum(dark, hue))
+    shown = np.maximum(shown, dark * _forehead(calm, points, heights) * mask)
+    skin = np.maximum(skin, shown * np.exp(-0.5 * darker**2))
+    skin = cv2.GaussianBlur(skin, (0, 0), 0.012 * unit)
     hair = _hair_area(points, heights, (h, w)) * mask * (1 - skin) * (1 - face)
     hair = _smoothstep(0.3, 0.7, cv2.GaussianBlur(hair, (0, 0), 0.015 * unit))
     inner = cv2.erode(face, _disc(0.03 * unit))
@@ -134,9 +145,29 @@ def _skin_tone(lab: LabImage, faces: Sequence[Landmarks]) -> tuple[NDArray[np.fl
 def _skin(lab: LabImage, tone: NDArray[np.float32], spread: float) -> Field:
     """Likeness to the cheeks: hue and chroma count much, lightness little."""
     d = cv2.blur(lab, (5, 5)) - tone
+    width = np.clip(np.hypot(tone[1], tone[2]) / 22, 0.4, 1)  # grey hair is near to pale skin
     # shine is brighter and duller than the cheeks and still skin; what is darker soon is hair
     lightness = np.where(d[..., 0] > 0, np.float32(2), np.float32(1)) * np.float32(14 + 1.5 * spread)
-    return np.exp(-0.5 * ((d[..., 1] / 7) ** 2 + (d[..., 2] / 8) ** 2 + (d[..., 0] / lightness) ** 2))  # type: ignore[no-any-return]
+    return np.exp(
+        -0.5 * ((d[..., 1] / (7 * width)) ** 2 + (d[..., 2] / (8 * width)) ** 2 + (d[..., 0] / lightness) ** 2)
+    )  # type: ignore[no-any-return]
+
+
+def _forehead(photo: RgbImage, faces: Sequence[Landmarks], heights: Sequence[float]) -> Field:
+    """What hangs together with the middle of the forehead without an edge between, a little beyond the landmarks."""
+    h, w = photo.shape[:2]
+    all_found = np.zeros((h, w), np.float32)
+    step = (FOREHEAD_STEP,) * 3
+    for p, height in zip(faces, heights, strict=True):
+        x, y = (int(v) for v in p[FOREHEAD])
+        if not (0 <= x < w and 0 <= y < h):
+            continue
+        found = np.zeros((h + 2, w + 2), np.uint8)
+        cv2.floodFill(photo.copy(), found, (x, y), 0, step, step, 4 | cv2.FLOODFILL_MASK_ONLY | 255 << 8)
+        near = np.zeros((h, w), np.float32)
+        cv2.circle(near, (x, y), round(0.36 * height), 1.0, -1, cv2.LINE_AA)
+        all_found = np.maximum(all_found, near * (found[1:-1, 1:-1] > 0))
+    return _smoothstep(0.4, 0.7, cv2.blur(all_found, (5, 5)))
 
 
 def _hair_area(faces: Sequence[Landmarks], heights: Sequence[float], shape: tuple[int, int]) -> Field:
@@ -161,29 +192,47 @@ def _band(mask: Mask, half_px: int) -> Field:
 # --- flat colour ----------------------------------------------------------------------------------------------------
 
 
-def _flatten(photo: RgbImage, places: _Places) -> LabImage:
+def _flatten(calm: RgbImage, places: _Places) -> LabImage:
     """Lab of the colour areas: rolling guidance (Zhang 2014) takes texture away, mean shift (Comaniciu 2002) joins
-    what is alike; skin is smoothed once more, the room much more than the figure."""
-    calm = cv2.ximgproc.rollingGuidanceFilter(photo, d=-1, sigmaColor=22, sigmaSpace=2.5, numOfIter=4)
-    figure = cv2.pyrMeanShiftFiltering(calm, 10, 14, maxLevel=1)
+    what is alike in the figure; the room is softened as paint is, and skin keeps its form only."""
+    figure = cv2.medianBlur(cv2.pyrMeanShiftFiltering(calm, 10, 14, maxLevel=1), 5)
 
-    h, w = photo.shape[:2]
+    h, w = calm.shape[:2]
     half = cv2.resize(calm, (w // 2, h // 2), interpolation=cv2.INTER_AREA)  # what wants no detail is done at half size
-    far = cv2.ximgproc.rollingGuidanceFilter(half, d=-1, sigmaColor=24, sigmaSpace=2.5, numOfIter=3)
-    far = cv2.bilateralFilter(cv2.pyrMeanShiftFiltering(far, 8, 22, maxLevel=1), -1, 18, 2.5)
+    far = cv2.ximgproc.rollingGuidanceFilter(half, d=-1, sigmaColor=26, sigmaSpace=3.0, numOfIter=3)
+    far = cv2.medianBlur(cv2.bilateralFilter(far, -1, 20, 3.5), 5)
     far = cv2.GaussianBlur(cv2.resize(far, (w, h), interpolation=cv2.INTER_LINEAR), (0, 0), 1.0)
     masses = cv2.ximgproc.rollingGuidanceFilter(half, d=-1, sigmaColor=30, sigmaSpace=2.0, numOfIter=3)
-    masses = cv2.resize(cv2.pyrMeanShiftFiltering(masses, 5, 20, maxLevel=1), (w, h))
-    masses = cv2.GaussianBlur(masses, (0, 0), 0.8)
-    skin = cv2.bilateralFilter(calm, -1, 16, max(2.0, 0.022 * places.unit))
+    masses = cv2.resize(cv2.pyrMeanShiftFiltering(masses, 5, 20, maxLevel=1), (w, h), interpolation=cv2.INTER_CUBIC)
+    masses = cv2.medianBlur(masses, 7)
 
     lab = _lab(figure)
     lab = _over(lab, _lab(masses), places.hair)
-    lab = _over(lab, _lab(skin), places.skin * (1 - places.features) * (1 - places.brows))
+    if places.skin_tone is not None:
+        where = places.skin * (1 - places.features) * (1 - places.brows)
+        lab = _over(lab, _form_of_skin(_lab(calm), where, places.unit), where)
     lab = _over(lab, _lab(far), 1 - places.person)
     # contours of the tone areas become smooth curves without crossing real edges
     lab[..., 0] = 100 * cv2.ximgproc.guidedFilter(lab[..., 0] / 100, lab[..., 0] / 100, 3, 2e-4)
     return lab
+
+
+def _form_of_skin(lab: LabImage, skin: Field, unit: float) -> LabImage:
+    """Light and shade of skin in few large shapes with smooth outlines, in one even colour.
+
+    Medians move outlines by their curvature (Guichard and Morel 1995): corners go, edges stay. What is not skin is
+    first filled with the skin around, so that hair and eyes do not grow into it.
+    """
+    around = 0.06 * unit
+    amount = cv2.GaussianBlur(skin, (0, 0), around)[..., None] + 1e-3
+    mean = cv2.GaussianBlur(lab * skin[..., None], (0, 0), around) / amount
+    lightness = mean[..., 0] + _smoothstep(0.2, 0.7, skin) * (lab[..., 0] - mean[..., 0])
+    side = 2 * max(1, round(SKIN_MEDIAN * unit)) + 1
+    u8 = np.clip(lightness * 2.55 + 0.5, 0, 255).astype(np.uint8)
+    for _ in range(3):
+        u8 = cv2.medianBlur(u8, side)
+    lightness = cv2.GaussianBlur(u8.astype(np.float32) / 2.55, (0, 0), 0.008 * unit)
+    return np.dstack([lightness, mean[..., 1:]]).astype(np.float32)
 
 
 def _grade(lab: LabImage, places: _Places) -> LabImage:
@@ -208,9 +257,10 @@ def _lift(lightness: Field) -> Field:
 def _model_skin(lifted: Field, middle: float) -> Field:
     """The middle tone of light skin comes to lie near 0.72, in the midst of a tone step: lights and shades about it
     then show as steps of their own. Dark skin stays where it is. Shades are deepened a little."""
-    middle = float(_lift(np.float32(middle)))  # type: ignore[arg-type]
-    aim = middle - 0.8 * max(0.0, middle - 0.71)
-    about = lifted - middle
+    bright = float(_lift(np.float32(middle)))  # type: ignore[arg-type]
+    light = _ramp(0.40, 0.62, middle)
+    aim = middle + light * (bright - middle - 0.8 * max(0.0, bright - 0.71))
+    about = lifted - bright
     return aim + np.where(about < 0, 1.15 * about, about)  # type: ignore[no-any-return]
 
 
@@ -222,7 +272,7 @@ def _tame_highlights(lightness: Field, ab: Field, places: _Places) -> tuple[Fiel
     """Skin above its own middle tone is pressed together, and keeps at least most of its middle chroma."""
     assert places.skin_tone is not None
     middle = float(places.skin_tone[0]) / 100
-    room = 0.15  # how far above the middle tone a highlight may rise
+    room = 0.06 + 0.12 * middle  # how far above the middle tone a highlight may rise
     above = np.clip(lightness - middle, 0, None)
     pressed = np.where(above > 0, middle + room * np.tanh(above / room), lightness)
     where = cv2.GaussianBlur(np.maximum(places.skin, places.face) * (1 - places.features), (0, 0), 0.02 * places.unit)
@@ -243,15 +293,15 @@ def _ink(photo: RgbImage, flat_lab: LabImage, places: _Places) -> Field:
     fine = _Flow.of(lab, 2.2)
     line = fine.difference_of_gaussians(lab[..., 0], across_px=1.05, along_px=4.5)
     busy = _smoothstep(0.006, 0.016, cv2.boxFilter(np.abs(line), -1, (31, 31)))
-    edge = _smoothstep(
-        0.008, 0.030, np.sqrt(cv2.GaussianBlur(_Flow.of(flat_lab * np.float32(0.01), 1.0).energy, (0, 0), 1.5))
-    )
-
     p = places
+    drawn = _Flow.of(flat_lab * np.float32(0.01), 1.0).energy
+    drawn = np.maximum(drawn, p.smooth * _Flow.of(lab, 1.0).energy)  # wrinkles: smoothed away, and worth a line
+    edge = _smoothstep(0.008, 0.030, np.sqrt(cv2.GaussianBlur(drawn, (0, 0), 1.5)))
+
     outline = np.maximum(p.silhouette, p.jaw * p.face)
     threshold = 0.007 + 0.010 * busy
     threshold += (1 - p.person) * (1 - p.silhouette) * (0.008 + 0.008 * busy)
-    threshold += 0.016 * p.smooth * (1 - p.jaw)
+    threshold += 0.009 * p.smooth * (1 - p.jaw)
     threshold -= 0.005 * outline + 0.003 * p.features
     gain = 88.0 * (1 - 0.35 * (1 - p.person) * (1 - p.silhouette)) * (1 - 0.45 * p.smooth)
     gate = np.maximum(0.2 + 0.8 * edge, outline)
@@ -323,9 +373,9 @@ def _strands(lab: LabImage, places: _Places) -> Field:
     if not places.hair.any():
         return np.zeros_like(places.hair)
     flow = _Flow.of(lab, 4.0)
-    soft = cv2.GaussianBlur(lab[..., 0], (0, 0), 1.2)
-    line = flow.difference_of_gaussians(soft, across_px=1.5, along_px=9.0)
-    return (np.tanh(np.clip(line - 0.012, 0, None) * 85) * _smoothstep(0.25, 0.6, flow.coherence)).astype(np.float32)  # type: ignore[no-any-return]
+    soft = cv2.GaussianBlur(lab[..., 0], (0, 0), 1.6)
+    line = flow.difference_of_gaussians(soft, across_px=2.0, along_px=12.0)
+    return (np.tanh(np.clip(line - 0.009, 0, None) * 85) * _smoothstep(0.3, 0.6, flow.coherence)).astype(np.float32)  # type: ignore[no-any-return]
 
 
 def _without_short_lines(ink: Field, places: _Places) -> Field:
@@ -335,8 +385,8 @@ def _without_short_lines(ink: Field, places: _Places) -> Field:
     area = stats[:, cv2.CC_STAT_AREA].astype(np.float32)
     shortest = np.full(count, 0.055 * places.unit, np.float32)
     for field, length in (
-        (places.hair, 0.21),
-        (places.smooth, 0.13),
+        (places.hair, 0.30),
+        (places.smooth, 0.17),
         (1 - places.person, 0.15),
         (places.features, 0.02),
     ):

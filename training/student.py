@@ -31,7 +31,7 @@ class Residual(nn.Module):  # type: ignore[misc]
 
 
 class Student(nn.Module):  # type: ignore[misc]
-    """365 k parameters and 0.9 GMAC at 256x256 with the default widths. `forward` gives (flat, ink logits)."""
+    """0.43 M parameters and 0.83 GMAC at 256x256 with the default widths. `forward` gives (flat, ink logits)."""
 
     def __init__(self, base: int = 16, head: int = 12) -> None:
         super().__init__()
@@ -60,8 +60,13 @@ class Student(nn.Module):  # type: ignore[misc]
         y = self.up_eighth(torch.cat([_twice(y), eighth], 1))
         y = self.up_quarter(torch.cat([_twice(y), quarter], 1))
         y = self.up_half(torch.cat([_twice(y), half], 1))
-        y = functional.relu(self.edges(torch.cat([functional.relu(functional.pixel_shuffle(y, 2)), x], 1)))
-        return rgb + self.flat(y), self.ink(y)
+        y = functional.pixel_shuffle(functional.relu(y), 2)
+        y = functional.relu(self.edges(torch.cat([y, x.type_as(y)], 1)))  # one type: joining two makes slow copies
+        if not self.training:
+            return rgb + self.flat(y), self.ink(y)
+        both = [torch.cat([a, b]) for a, b in zip(self.flat.parameters(), self.ink.parameters(), strict=True)]
+        layers = functional.conv2d(y, *both, padding=1)  # the same in one convolution: faster to train
+        return rgb + layers[:, :3], layers[:, 3:]
 
 
 class Generator(nn.Module):  # type: ignore[misc]

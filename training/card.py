@@ -1,0 +1,85 @@
+"""What goes beside the weights: a style pack's `style.toml`, and a card for each generator.
+
+Comes in: the figures of a run. Goes out: text.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from training.report import Figures, table
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """How one generator was made. drawn: pictures trained on; held_out: pictures measured on."""
+
+    kind: str
+    style: str
+    licence: str
+    commit: str
+    start: str | None
+    drawn: int
+    held_out: int
+    minutes: float
+    steps: int
+    crops: int
+    device: str
+    figures: Figures
+
+
+def project_commit() -> str:
+    """The checkout's commit, with "+" if files differ from it; "unknown" outside of git."""
+    done = subprocess.run(
+        ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],
+        cwd=Path(__file__).parent, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.stdout.strip() or "unknown"
+
+
+def style_toml(name: str, licence: str) -> str:
+    """A pack of two own generators with the default finish; a JSON string is a TOML string too."""
+    title, terms = json.dumps(name, ensure_ascii=False), json.dumps(licence, ensure_ascii=False)
+    return (
+        f'title = {title}\nlicence = {terms}\nkind = "layers"\nbackground = "background.onnx"\nface = "face.onnx"\n'
+        "\n[finish]\n"
+    )
+
+
+def card(made: Made, command: str) -> str:
+    """The card of one generator, as markdown."""
+    draws = {
+        "background": "Draws the whole frame, at about 640x360 (any height and width that are multiples of 16).",
+        "face": "Draws a face: the upright 256x256 crop of `realtime/crop.py`.",
+    }
+    start = "from random weights" if made.start is None else f"from the weights of `{made.start}`"
+    held_out = (
+        f"({made.held_out} pictures: every 15th photo by name, and clips named on the command line; PSNR and SSIM "
+        f"against the teacher)\n\n{table(made.figures)}"
+        if made.figures
+        else "(no picture was held out)"
+    )
+    return f"""# {made.style}: {made.kind}.onnx
+
+{draws[made.kind]}
+
+| | |
+| --- | --- |
+| input | `rgb` f32 (1, 3, height, width), RGB 0..1, stretched by `realtime/exposure.py` before |
+| output | `layers` f32 (1, 4, height, width), 0..1: flat colour RGB without tone steps, and ink |
+| network | `training/student.py`, f32, no normalisation layers |
+| licence | {made.licence} |
+
+**Data.** {made.drawn} pictures drawn by `training/teacher.py` of commit {made.commit}, degraded as webcams do
+(`training/degrade.py`).
+
+**Training.** `{command}`, {start}: {made.minutes:.1f} minutes on {made.device}, {made.steps} steps, {made.crops} crops
+of 192 pixels; the weights are a running mean.
+
+**Held out** {held_out}
+
+**Weak:** to be written by whoever has looked at many of its drawings.
+"""

@@ -62,7 +62,7 @@ class Eye:
 
 
 def usual_openness(face: FaceSketch, memory: FaceMemory) -> list[float]:
-    """How open each eye of this person mostly is, learnt as it goes: at once wider, slowly narrower, not from blinks."""
+    """How open each eye of this person mostly is, learnt as it goes: sooner wider than narrower, not from blinks."""
     found = [eye_openness(face.points, points) for points in EYES]
     usual = []
     for side, openness in enumerate(found):

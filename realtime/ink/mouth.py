@@ -14,7 +14,20 @@ from numpy.typing import NDArray
 
 from realtime.ink.canvas import Box, Canvas, blend, box_of, curve, soft_coverage
 from realtime.ink.face import FaceSketch
-from realtime.ink.measure import Colour, Points, length, luma, middle_colour, sample, smoothstep, vector
+from realtime.ink.measure import (
+    Colour,
+    Floats,
+    Points,
+    clamp,
+    length,
+    luma,
+    middle_colour,
+    quantile,
+    sample,
+    smoothstep,
+    smoothsteps,
+    vector,
+)
 from realtime.ink.memory import FaceMemory
 from realtime.landmarks import (
     LIPS_INNER_BOTTOM,
@@ -26,7 +39,7 @@ from realtime.landmarks import (
 from realtime.types import RgbImage
 
 SHUT, AJAR = 0.02, 0.07  # inner lips' gap over the mouth's width
-TEETH_TAU_S = 0.06
+TEETH_TAU_S, LINE_TAU_S = 0.06, 0.4
 DEPTHS = 20  # places between upper and lower lip where the photo is looked at
 
 
@@ -41,21 +54,45 @@ def draw_mouth(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
     if alpha < 0.01:
         return
     lip = memory.ease("lip", middle_colour(sample(face.drawing, _lip_points(face))), 0.5)
-    ink = face.ink * np.float32(0.75) + lip * np.float32(0.20)
+    middle = (upper + lower) / 2
+    _clean(canvas, face, alpha)
     if ajar > 0.01:
         _draw_inside(canvas, face, upper, lower, lip, memory, alpha * ajar)
-    middle = (upper + lower) / 2
+    # Full dark lips close in hardly any line, thin ones in a dark one: as the photo has it.
+    level = quantile(luma(sample(face.photo, middle[4:-4])), 0.4) / face.photo_skin
+    strength = memory.ease_share("lip line", smoothstep(0.95, 0.45, level), LINE_TAU_S)
+    ink = face.ink * np.float32(0.75) + lip * np.float32(0.20)
     line = middle + (upper - middle) * ajar
     line = np.concatenate([corners[:1] * 0.3 + line[:1] * 0.7, line, corners[1:] * 0.3 + line[-1:] * 0.7])
     t = np.linspace(0, 1, len(line))
     profile = np.sin(np.pi * (0.04 + 0.92 * t)) ** 0.5 * (0.72 + 0.28 * np.cos(6 * np.pi * (t - 0.5)))
-    full = face.stroke_px(8.5)
-    canvas.stroke(line.astype(np.float32), (full * profile).astype(np.float32), ink, 0.92 * alpha)
+    full = face.stroke_px(5.0 + 2.2 * strength) * clamp(width / (0.36 * face.width), 0.6, 1.15)
+    canvas.stroke(line.astype(np.float32), (full * profile).astype(np.float32), ink, (0.7 + 0.25 * strength) * alpha)
     if ajar > 0.05:
         t = np.linspace(0, 1, len(lower))
         profile = np.sin(np.pi * (0.03 + 0.94 * t)) ** 0.7
-        canvas.stroke(lower, (0.55 * full * profile).astype(np.float32), ink + 0.25 * (lip - ink), 0.8 * alpha * ajar)
+        canvas.stroke(lower, (0.55 * full * profile).astype(np.float32), ink + 0.35 * (lip - ink), 0.8 * alpha * ajar)
     _draw_lip_shadow(canvas, face, alpha)
+
+
+def _clean(canvas: Canvas, face: FaceSketch, alpha: float) -> None:
+    """Takes the generator's thin dark lines off the lips: the drawn ones replace them."""
+    upper, lower = (face.points[chain] for chain in (LIPS_OUTER_TOP, LIPS_OUTER_BOTTOM))
+    beyond = (upper[-1] - upper[0]) * 0.1
+    ends = np.stack([upper[0] - beyond, upper[-1] + beyond])
+    reach = face.down * (0.022 * face.width)
+    around = np.concatenate(
+        [ends[:1] - reach, upper, ends[1:] - reach, ends[1:] + reach, lower[::-1], ends[:1] + reach]
+    )
+    box = box_of(around, 0.03 * face.width, canvas.rgb.shape)
+    if box is None:
+        return
+    x0, y0, x1, y1 = box
+    size = int(clamp(0.04 * face.width, 3, 31)) | 1
+    cleaned = cv2.morphologyEx(canvas.rgb[y0:y1, x0:x1], cv2.MORPH_CLOSE, np.ones((size, size), np.uint8))
+    cleaned = cv2.blur(cleaned, (size // 2 | 1, size // 2 | 1))
+    zone = soft_coverage(around, box, 0.009 * face.width)
+    blend(canvas.rgb[y0:y1, x0:x1], cleaned, zone, alpha)  # type: ignore[arg-type]
 
 
 def _lip_points(face: FaceSketch) -> Points:
@@ -78,23 +115,38 @@ def _draw_inside(
     redness = lip - luma(lip)
     picture[:] = np.clip(face.ink * np.float32(0.8) + lip * np.float32(0.10) + redness * np.float32(0.2), 0, 255)
 
-    teeth, tongue = _teeth_and_tongue(face, upper, lower, memory)
+    teeth, tongue, brightness = _teeth_and_tongue(face, upper, lower, memory)
     soft_px = 0.004 * face.width
     tongue_colour = np.clip(lip * np.float32(0.54) + redness * np.float32(0.35), 0, 255)
     _draw_band(picture, box, upper, lower, tongue, tongue_colour, soft_px)
-    tooth = vector(1, 0.965, 0.915) * min(light * 0.55 + 112, 238)
-    tooth = 0.85 * tooth + 0.15 * face.skin
+    tooth = vector(1, 0.965, 0.915) * min(
+        0.5 * (light * 0.55 + 112) + 0.5 * light * clamp(1.25 * brightness, 0.7, 1.4), 236
+    )
+    tooth = tooth + (0.34 - 0.2 * min(brightness, 1)) * (face.skin * (luma(tooth) / max(light, 1)) - tooth)
+    shaded = tooth * _tooth_shade(face, box)[..., None]
     for band in teeth:
-        _draw_band(picture, box, upper, lower, band, tooth, soft_px)
+        _draw_band(picture, box, upper, lower, band, shaded, soft_px)
     # All of it lies in the lips' shade: most below the upper lip and in the corners.
-    depth = face.down * (0.016 * face.width)
-    shade = soft_coverage(np.concatenate([upper - depth, (upper + depth)[::-1]]), box, 0.008 * face.width)
-    share = (shade * np.float32(0.36 / 255))[..., None]
+    gap = float(((lower - upper) @ face.down).max())
+    depth = face.down * min(0.016 * face.width, 0.14 * gap)
+    shade = soft_coverage(
+        np.concatenate([upper - depth, (upper + depth)[::-1]]), box, min(0.006 * face.width, 0.1 * gap)
+    )
+    share = (shade * np.float32(0.30 / 255))[..., None]
     blend(canvas.rgb[y0:y1, x0:x1], (picture * (1 - share)).astype(np.uint8), inside, alpha)
 
 
+def _tooth_shade(face: FaceSketch, box: Box) -> Floats:
+    """(h, w) factor of the teeth's colour: a trace of the photo's own shading, so that they are no plain white band."""
+    x0, y0, x1, y1 = box
+    gray = cv2.cvtColor(face.photo[y0:y1, x0:x1], cv2.COLOR_RGB2GRAY)
+    gray = cv2.GaussianBlur(gray, (0, 0), max(0.005 * face.width, 0.6))
+    bright = max(float(np.percentile(gray, 90)), 1.0)
+    return np.float32(0.58) + np.float32(0.42) * np.minimum(gray * np.float32(1.08 / bright), 1)
+
+
 def _draw_band(
-    picture: RgbImage, box: Box, upper: Points, lower: Points, band: Points, colour: Colour, soft_px: float
+    picture: RgbImage, box: Box, upper: Points, lower: Points, band: Points, colour: Floats, soft_px: float
 ) -> None:
     """Fills what lies between two shares (2, n) of the way from the upper lip to the lower one."""
     if float((band[1] - band[0]).max()) < 0.04:
@@ -106,8 +158,10 @@ def _draw_band(
 
 def _teeth_and_tongue(
     face: FaceSketch, upper: Points, lower: Points, memory: FaceMemory
-) -> tuple[tuple[Points, Points], Points]:
+) -> tuple[tuple[Points, Points], Points, float]:
     """Upper teeth, lower teeth and tongue, each (2, n): from where to where, in shares of the lips' gap.
+
+    The last value is how bright the teeth are in the photo, over its skin.
 
     Each is measured at stations along the mouth and smoothed along them, so that it is drawn with a clean edge.
     Teeth are brighter than their surroundings and less red than the skin; a tongue is redder and not dark.
@@ -118,27 +172,33 @@ def _teeth_and_tongue(
     colours = sample(face.photo, points.reshape(-1, 2)).reshape(stations, DEPTHS, 3)
     colours = cv2.blur(colours, (3, 5))  # depth, stations
     level = luma(colours) / face.photo_skin
-    red = (colours[..., 0] - colours[..., 1]) / np.maximum(colours[..., 0], 12)
-    skin = face.skin / face.gain
-    skin_red = float((skin[0] - skin[1]) / max(float(skin[0]), 12.0))
-    lip_photo = middle_colour(sample(face.photo, _lip_points(face)))
-    lip_red = float((lip_photo[0] - lip_photo[1]) / max(float(lip_photo[0]), 12.0))
-    limit = max(0.13, 0.9 * skin_red, 0.72 * lip_red)
-    bright = np.clip((level - 0.36) / 0.2, 0, 1)
+    red, yellow = _red_and_yellow(colours)
+    skin_red, skin_yellow = (float(share) for share in _red_and_yellow(face.skin / face.gain))
+    # Warm light reddens teeth too; but then they are as yellow as the skin, and a tongue, like lips, never is.
+    limit = max(0.12, 0.72 * skin_red) + 0.18 * smoothsteps(-0.09, -0.04, yellow - skin_yellow)
+    bright = np.clip((level - 0.27) / 0.2, 0, 1)
     tooth = bright * np.clip((limit - red) / 0.10 + 0.5, 0, 1)
     flesh = np.clip((level - 0.32) / 0.15, 0, 1) * (1 - tooth) * (red > 0.06)
 
     is_tooth = tooth > 0.5
+    found_level = quantile(level[is_tooth], 0.7) if is_tooth.any() else 1.0
+    brightness = memory.ease_share("teeth brightness", found_level, LINE_TAU_S)
     above = _band(is_tooth, share)
     below = 1 - _band(is_tooth[:, ::-1], share)[::-1]
     # One row of teeth that fills the gap is the upper one.
-    apart = (below[0] > above[1] + 0.12) & (below[0] > 0.5)
+    apart = (below[0] > above[1] + 0.12) & (below[0] > 0.55)  # what is taller is a tongue
     below = np.where(apart, below, 1.0)
     tongue = 1 - _band((flesh > 0.5)[:, ::-1], share, 0.5)[::-1]
     tongue[0] = np.maximum(tongue[0], above[1])
     found = np.stack([_calm(above), _calm(below), _calm(tongue)]).astype(np.float32)
     found = memory.ease("teeth", found, TEETH_TAU_S)
-    return (found[0], found[1]), found[2]
+    return (found[0], found[1]), found[2], brightness
+
+
+def _red_and_yellow(colours: Floats) -> tuple[Floats, Floats]:
+    """By how much red exceeds green, and green blue, over red, of RGB in the last axis."""
+    red = np.maximum(colours[..., 0], 12)
+    return (colours[..., 0] - colours[..., 1]) / red, (colours[..., 1] - colours[..., 2]) / red
 
 
 def _band(hits: NDArray[np.bool_], share: Points, latest: float = 0.45) -> Points:
@@ -177,4 +237,4 @@ def _draw_lip_shadow(canvas: Canvas, face: FaceSketch, alpha: float) -> None:
     middle = path[3:-3]
     t = np.linspace(0, 1, len(middle))
     widths = (face.stroke_px(6) * np.sin(np.pi * (0.05 + 0.9 * t))).astype(np.float32)
-    canvas.stroke(middle, widths, face.ink + 0.45 * (face.skin - face.ink), 0.55 * alpha * face.detail)
+    canvas.stroke(middle, widths, face.ink + 0.55 * (face.skin - face.ink), 0.4 * alpha * face.detail)

@@ -34,7 +34,7 @@ LIPS = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17,
 INNER_LIPS = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95)
 NOSE_BASE = (98, 97, 2, 326, 327, 331, 279, 294, 460, 250, 462, 370, 94, 141, 242, 20, 240, 64, 49, 102)
 CHEEKS = (50, 101, 118, 205, 187, 280, 330, 347, 425, 411)
-FOREHEAD_TOP, FOREHEAD, CHIN = 10, 151, 152
+FOREHEAD_TOP, FOREHEAD, NOSE_TIP, CHIN = 10, 151, 4, 152
 
 EYE_MIDDLES = ((33, 133, 159, 145), (263, 362, 386, 374))  # corners and lids: their mean is the middle of the opening
 
@@ -118,7 +118,7 @@ def _find_places(photo: RgbImage, calm: RgbImage, lab: LabImage, person: Mask, f
     # in a face all that is not much darker than the cheeks is skin, whatever its colour: shine, blush, reflections
     darker = np.clip(tone[0] - cv2.blur(lab[..., 0], (5, 5)), 0, None) / (14 + 1.5 * spread)
     # shine on dark skin has any colour but that of the cheeks; on light skin another colour is a fringe of hair
-    dark = 1 - _ramp(48, 62, float(tone[0]))
+    dark = (1 - _ramp(48, 62, float(tone[0]))) * _above_mouth(points, heights, (h, w))  # moustaches may be white
     hue = np.exp(-0.5 * np.sum(((cv2.blur(lab, (5, 5)) - tone)[..., 1:] / 14) ** 2, -1))
     shown = face * np.maximum(0.35, np.exp(-0.5 * darker**2) * np.maximum(dark, hue))
     shown = np.maximum(shown, dark * _forehead(calm, points, heights) * mask)
@@ -133,13 +133,15 @@ def _find_places(photo: RgbImage, calm: RgbImage, lab: LabImage, person: Mask, f
 
 
 def _skin_tone(lab: LabImage, faces: Sequence[Landmarks]) -> tuple[NDArray[np.float32], float]:
-    """Median Lab colour of the cheeks of the largest face, and how much lightness varies there."""
+    """Lab colour of the brighter half of the largest face's cheeks, as the far one may lie in the dark or behind hair,
+    and how much lightness varies there."""
     points = max(faces, key=lambda p: float(np.ptp(p[:, 1])))[list(CHEEKS)]
     h, w = lab.shape[:2]
     x = np.clip(points[:, 0].round().astype(int), 0, w - 1)
     y = np.clip(points[:, 1].round().astype(int), 0, h - 1)
     small = cv2.blur(lab, (5, 5))[y, x]
-    return np.median(small, 0).astype(np.float32), float(np.std(small[:, 0]))
+    bright = small[small[:, 0] >= np.median(small[:, 0])]
+    return np.median(bright, 0).astype(np.float32), float(np.std(small[:, 0]))
 
 
 def _skin(lab: LabImage, tone: NDArray[np.float32], spread: float) -> Field:
@@ -149,7 +151,7 @@ def _skin(lab: LabImage, tone: NDArray[np.float32], spread: float) -> Field:
     # shine is brighter and duller than the cheeks and still skin; what is darker soon is hair
     lightness = np.where(d[..., 0] > 0, np.float32(2), np.float32(1)) * np.float32(14 + 1.5 * spread)
     return np.exp(
-        -0.5 * ((d[..., 1] / (7 * width)) ** 2 + (d[..., 2] / (8 * width)) ** 2 + (d[..., 0] / lightness) ** 2)
+        -0.5 * ((d[..., 1] / (7 * width)) ** 2 + (d[..., 2] / (10 * width)) ** 2 + (d[..., 0] / lightness) ** 2)
     )  # type: ignore[no-any-return]
 
 
@@ -168,6 +170,18 @@ def _forehead(photo: RgbImage, faces: Sequence[Landmarks], heights: Sequence[flo
         cv2.circle(near, (x, y), round(0.36 * height), 1.0, -1, cv2.LINE_AA)
         all_found = np.maximum(all_found, near * (found[1:-1, 1:-1] > 0))
     return _smoothstep(0.4, 0.7, cv2.blur(all_found, (5, 5)))
+
+
+def _above_mouth(faces: Sequence[Landmarks], heights: Sequence[float], shape: tuple[int, int]) -> Field:
+    """1 above the tip of every nose, 0 below."""
+    y, x = np.mgrid[0 : shape[0], 0 : shape[1]].astype(np.float32)
+    above = np.ones(shape, np.float32)
+    for p, height in zip(faces, heights, strict=True):
+        up = (p[FOREHEAD_TOP] - p[CHIN]) / max(height, 1e-3)
+        rise = (x - p[NOSE_TIP][0]) * up[0] + (y - p[NOSE_TIP][1]) * up[1]
+        near = np.hypot(x - p[NOSE_TIP][0], y - p[NOSE_TIP][1]) < height
+        above = np.where(near, np.minimum(above, _smoothstep(-0.08 * height, 0.02 * height, rise)), above)
+    return above
 
 
 def _hair_area(faces: Sequence[Landmarks], heights: Sequence[float], shape: tuple[int, int]) -> Field:
@@ -243,7 +257,7 @@ def _grade(lab: LabImage, places: _Places) -> LabImage:
         lightness, ab = _tame_highlights(lightness, ab, places)
     lifted = _lift(lightness)
     if places.skin_tone is not None:
-        lifted = lifted + _skin_share(places) * (_model_skin(lifted, float(places.skin_tone[0]) / 100) - lifted)
+        lifted = lifted + _skin_share(places) * (_model_skin(lifted, places) - lifted)
     chroma = np.hypot(ab[..., 0], ab[..., 1])[..., None]
     ab = ab * (1 + 0.38 * np.exp(-chroma / 22))
     warm = np.array([0.3, 1.2], np.float32) * lifted[..., None]
@@ -254,18 +268,23 @@ def _lift(lightness: Field) -> Field:
     return lightness + 0.55 * lightness**2 * (1 - lightness) + 0.015  # type: ignore[no-any-return]
 
 
-def _model_skin(lifted: Field, middle: float) -> Field:
-    """The middle tone of light skin comes to lie near 0.72, in the midst of a tone step: lights and shades about it
-    then show as steps of their own. Dark skin stays where it is. Shades are deepened a little."""
+def _model_skin(lifted: Field, places: _Places) -> Field:
+    """The middle tone of fair skin comes to lie near 0.85, of darker skin near 0.71, in the midst of a tone step:
+    lights and shades about it then show as steps of their own. Dark skin stays where it is. Light shades are deepened
+    and deep ones held, so that skin has two or three tones in any light; brows, beard and fringe stay as dark as they
+    are."""
+    assert places.skin_tone is not None
+    middle = float(places.skin_tone[0]) / 100
     bright = float(_lift(np.float32(middle)))  # type: ignore[arg-type]
-    light = _ramp(0.40, 0.62, middle)
-    aim = middle + light * (bright - middle - 0.8 * max(0.0, bright - 0.71))
+    aim = middle + _ramp(0.40, 0.62, middle) * (0.71 + 0.14 * _ramp(0.73, 0.86, bright) - middle)
     about = lifted - bright
-    return aim + np.where(about < 0, 1.15 * about, about)  # type: ignore[no-any-return]
+    sure = _smoothstep(0.55, 0.9, places.skin) * (1 - places.brows) * (1 - places.features)
+    shade = 1.15 * about + sure * (0.30 * np.tanh(about * (1.5 / 0.30)) - 1.15 * about)
+    return aim + np.where(about < 0, shade, about)  # type: ignore[no-any-return]
 
 
 def _skin_share(places: _Places) -> Field:
-    return np.maximum(places.skin, 0.8 * places.face) * (1 - 0.7 * places.features) * places.person
+    return np.maximum(places.skin, places.face) * places.person
 
 
 def _tame_highlights(lightness: Field, ab: Field, places: _Places) -> tuple[Field, Field]:

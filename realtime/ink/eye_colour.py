@@ -15,6 +15,7 @@ from realtime.ink.measure import Colour, clamp, length, luma, middle_colour, qua
 from realtime.ink.memory import FaceMemory
 
 IRIS_TAU_S, LIGHT_TAU_S = 2.0, 0.5
+PALE = (0.38, 0.50)  # luma of an iris over the skin's: brown below, blue, grey or green above
 IRIS_OVER_SKIN = vector(0.42, 0.37, 0.33)  # dark brown: until an iris was seen well
 COMMON_SKIN = vector(1.22, 0.95, 0.82)  # RGB over luma of skin in white light, the mean of many people
 _ANGLES = np.linspace(0, 2 * np.pi, 24, endpoint=False, dtype=np.float32)
@@ -115,7 +116,13 @@ def remember_iris(
             found = sample(face.photo, points[inside])
             level = luma(found)
             low, high = quantile(level, 0.3), quantile(level, 0.8)  # lashes below, reflections and white above
-            ratios += found[(level >= low) & (level <= high)].mean(0) / light.photo * share
+            found = found[(level >= low) & (level <= high)]
+            # A small light iris is mixed with skin and lashes, which are less blue than it.
+            blue = found[:, 2] / np.maximum(found[:, 0], 1)
+            bluest = found[blue >= quantile(blue, 0.5)].mean(0)
+            pale = smoothstep(*PALE, quantile(level, 0.5) / float(luma(light.photo)))
+            found = found.mean(0)
+            ratios += (found + pale * (bluest - found)) / light.photo * share
             weight += share
     trust = smoothstep(0.05, 0.5, weight)
     ratio = IRIS_OVER_SKIN + trust * (ratios / max(weight, 1e-3) - IRIS_OVER_SKIN)
@@ -125,6 +132,7 @@ def remember_iris(
 def iris_colour(light: Light, memory: FaceMemory) -> Colour:
     """RGB of the iris's middle tone in the drawing: a little more vivid than in the photo, never black or white."""
     ratio = memory["iris"]
+    pale = smoothstep(*PALE, float(luma(ratio)))
     # Small dark irises come out of a camera as good as black: most of them are brown.
     dark = 0.5 * smoothstep(0.45, 0.22, float(luma(ratio)))
     brown = IRIS_OVER_SKIN * (luma(ratio) / luma(IRIS_OVER_SKIN))
@@ -137,11 +145,13 @@ def iris_colour(light: Light, memory: FaceMemory) -> Colour:
         # A brown iris in poor light looks pink to a camera. None is, but for a joke's vivid red; a grey one stays grey.
         warmth = red / max(green, 1.0)
         brown_share = smoothstep(2.2, 1.7, warmth) * smoothstep(1.03, 1.18, warmth)
+        # But one that is pale and less red than the skin it lies in is blue or grey, however warm the light.
+        brown_share *= 1 - pale * smoothstep(1.05, 1.22, float(ratio[2] / max(ratio[0], 0.02)))
         allowed = vector(min(red, 1.45 * green), green, min(blue, 0.82 * green))
         drawn = drawn + brown_share * (allowed - drawn)
     grey = float(luma(drawn))
     vivid = grey + (drawn - grey) * 1.4
-    aim = clamp(1.1 * grey, 34, 145)
+    aim = clamp((1.1 + 0.25 * pale) * grey, 34, 155)
     return np.clip(vivid * (aim / max(grey, 1.0)), 8, 215).astype(np.float32)
 
 
@@ -153,14 +163,14 @@ def white_colour(face: FaceSketch, eye: Eye, light: Light, trust: float, memory:
     # People's skins differ, and a black-and-white picture has none: only a coloured lamp goes beyond that.
     tint = 1 + smoothstep(0.25, 0.6, float(np.abs(tint - 1).max())) * (tint - 1)
     tint = tint / max(float(luma(tint)), 0.1)
-    paper = vector(1, 0.985, 0.975) * (0.4 + 0.6 * tint) * (level + 0.50 * (250 - level)) * 0.86 + 0.14 * light.drawing
+    paper = vector(1, 0.985, 0.975) * (0.4 + 0.6 * tint) * (level + 0.46 * (250 - level)) * 0.83 + 0.17 * light.drawing
     inside = np.concatenate([eye.own_upper[3:-3] * (1 - k) + eye.own_lower[3:-3] * k for k in (0.4, 0.55, 0.7)])
     away = np.abs((inside - eye.iris) @ eye.right) > 1.1 * eye.radius / IRIS_GROWTH
     if away.sum() >= 4 and trust > 0.3:
         colours = sample(face.photo, inside[away])
         grey = luma(colours)
         measured = light.drawn(colours[grey >= quantile(grey, 0.6)].mean(0))
-        aim = clamp(float(luma(measured)) * 1.2, 0.8 * level + 25, float(luma(paper)))
+        aim = clamp(float(luma(measured)) * 1.15, 0.8 * level + 25, float(luma(paper)))
         # Reddened corners are not the white's colour: only its brightness is taken, with a trace of its hue.
         measured = 0.75 * paper * (aim / max(float(luma(paper)), 1.0)) + 0.25 * measured
         paper = 0.35 * paper + 0.65 * measured

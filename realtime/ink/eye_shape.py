@@ -28,6 +28,7 @@ WIDER_TAU_S, NARROWER_TAU_S = 1.5, 8.0
 LID_GROWTH = (0.22, 0.10)  # upper and lower lid move out by this share of their distance from the eye's middle line
 WIDTH_GROWTH = 1.05
 IRIS_GROWTH = 1.14
+COVERED = 0.82  # radii of the iris that the drawn upper lid leaves free above its centre, unless more is to be seen
 SAMPLES = 25  # points of a lid's curve
 
 
@@ -96,11 +97,6 @@ def shape_eye(face: FaceSketch, points: EyePoints, eye_scale: float, usual: floa
     middle = (own_upper + own_lower) / 2
     grow = smoothstep(closed, WIDE, openness) * eye_scale
     stretch = 1 + (WIDTH_GROWTH - 1) * grow
-    upper = own_upper + (own_upper - middle) * (LID_GROWTH[0] * grow)
-    lower = own_lower + (own_lower - middle) * (LID_GROWTH[1] * grow)
-    upper = lower + (upper - lower) * opened  # a closing lid sinks all the way to the lower one
-    upper, lower = (p + ((p - centre) @ right)[:, None] * right * (stretch - 1) for p in (upper, lower))
-
     ring = face.points[points.iris_ring]
     across, along = (ring[0] - ring[2]) / 2, (ring[3] - ring[1]) / 2
     radius = max(length(across), length(along))
@@ -108,6 +104,16 @@ def shape_eye(face: FaceSketch, points: EyePoints, eye_scale: float, usual: floa
     narrow = clamp(length(across) / max(radius, 1e-3), 0.75, 1.0)
     size = radius * (1 + (IRIS_GROWTH - 1) * eye_scale)
     iris = face.points[points.iris_centre]
+    # White above an iris is a stare: none is drawn that the person does not show.
+    at = np.argmin(np.abs((own_upper - iris) @ right))
+    above = float((iris - own_upper[at]) @ down)
+    further = max(COVERED * size, above / radius * size) - above
+    rise = clamp(further / max(float((middle[at] - own_upper[at]) @ down), 1e-3), 0, LID_GROWTH[0] * grow)
+    upper = own_upper + (own_upper - middle) * rise
+    lower = own_lower + (own_lower - middle) * (LID_GROWTH[1] * grow)
+    upper = lower + (upper - lower) * opened  # a closing lid sinks all the way to the lower one
+    upper, lower = (p + ((p - centre) @ right)[:, None] * right * (stretch - 1) for p in (upper, lower))
+
     iris = iris + ((iris - centre) @ right) * right * (stretch - 1)
     return Eye(
         upper, lower, own_upper, own_lower, right, down, width, iris, right * (size * narrow), down * (size * 1.04),

@@ -35,7 +35,8 @@ from realtime.types import GrayImage
 
 VISIBLE_TAU_S = 0.25
 CREASE_AT = np.linspace(0.07, 0.34, 10, dtype=np.float32)  # places above the upper lid, in eye widths
-CREASE_TAU_S = 0.4
+CREASE_TAU_S, LASHES_TAU_S = 0.4, 0.3
+LASHES_AT, LID_AT = (-0.02, 0.02, 0.06), (0.16, 0.22)  # places above the upper lid's edge, in eye widths
 FINE_PX = 64  # an eye wider than this is painted at single resolution: its edges are fine enough
 # Lights in the eye: across and along the iris from its centre, size (all in radii), strength.
 HIGHLIGHTS = ((-0.32, -0.36, 0.22, 0.95), (0.34, 0.36, 0.10, 0.7))
@@ -65,21 +66,24 @@ def draw_eyes(canvas: Canvas, lines: GrayImage, face: FaceSketch, memory: FaceMe
             iris = iris_colour(lights[side], memory)
             white = white_colour(face, eye, lights[side], seen[side], memory, side)
             _draw_eye(canvas, lines, face, eye, iris, white, alpha)
+            _draw_lids(canvas, face, eye, memory, side, alpha)
+            _keep_glasses(canvas, lines, eye)
             _draw_crease(canvas, face, eye, memory, side, alpha * face.detail)
 
 
 def _draw_eye(
     canvas: Canvas, lines: GrayImage, face: FaceSketch, eye: Eye, iris: Colour, white: Colour, alpha: float
 ) -> None:
-    around = np.concatenate([eye.upper, eye.lower])
-    box = box_of(around, 0.22 * eye.width + 4, canvas.rgb.shape)
+    box = _box_around(canvas, eye)
     if box is None:
         return
     _clean(canvas, eye, box, alpha)
     if eye.opened > 0.01:
         _draw_ball(canvas, face, eye, iris, white, alpha * smoothstep(0.0, 0.5, eye.opened))
-    _draw_lids(canvas, face, eye, alpha)
-    _keep_glasses(canvas, lines, eye, box)
+
+
+def _box_around(canvas: Canvas, eye: Eye) -> Box | None:
+    return box_of(np.concatenate([eye.upper, eye.lower]), 0.22 * eye.width + 4, canvas.rgb.shape)
 
 
 def _clean(canvas: Canvas, eye: Eye, box: Box, alpha: float) -> None:
@@ -117,7 +121,11 @@ def _iris_texture() -> NDArray[np.uint8]:
 
 def _iris_table(iris: Colour, ink: Colour) -> NDArray[np.float32]:
     """(256, 3) RGB of the texture's tones."""
-    stops = np.stack([ink * 0.55, ink * 0.5 + iris * 0.28, iris * 0.86, np.minimum(iris * 1.55 + 16, 245)])
+    light = smoothstep(70, 130, float(luma(iris)))  # a light iris is light all over, within its dark rim
+    shade = ink * (0.5 - 0.2 * light) + iris * (0.28 + 0.22 * light)
+    stops = np.stack(
+        [ink * 0.55, shade, iris * (0.86 + 0.1 * light), np.minimum(iris * (1.55 - 0.2 * light) + 16, 240)]
+    )
     at = np.arange(256)
     return np.stack([np.interp(at, (0, 50, 130, 255), stops[:, c]) for c in range(3)], 1).astype(np.float32)
 
@@ -188,14 +196,21 @@ def _draw_highlights(ball: NDArray[np.float32], face: FaceSketch, eye: Eye, box:
         part += (bright - part) * share
 
 
-def _draw_lids(canvas: Canvas, face: FaceSketch, eye: Eye, alpha: float) -> None:
+def _draw_lids(canvas: Canvas, face: FaceSketch, eye: Eye, memory: FaceMemory, side: int, alpha: float) -> None:
     ink = face.ink
     foreshort = clamp(eye.width / (0.2 * face.width), 0.5, 1.1)
-    full = face.stroke_px(19) * foreshort
-    # Lashes as the person has them: how dark the photo is along the lid.
-    edge = np.concatenate([eye.own_upper[3:-6] - eye.down * (k * eye.width) for k in (-0.02, 0.02, 0.06)])
-    lashes = clamp(1 - quantile(luma(sample(face.photo, edge)), 0.5) / face.photo_skin, 0.2, 0.9)
-    full *= (0.5 + 0.95 * lashes) * (1.2 - 0.2 * eye.opened)
+    full = face.stroke_px(18) * foreshort
+    # Lashes as the person has them: how much darker the photo is along the lid than on the lid above.
+    edge, above = (
+        quantile(
+            luma(sample(face.photo, np.concatenate([eye.own_upper[3:-6] - eye.down * (k * eye.width) for k in at]))),
+            0.5,
+        )
+        for at in (LASHES_AT, LID_AT)
+    )
+    found = clamp(1 - edge / clamp(above, 0.45 * face.photo_skin, face.photo_skin), 0.0, 0.85)
+    lashes = memory.ease_share(f"lashes {side}", found, LASHES_TAU_S)
+    full *= 0.5 + 0.85 * lashes
 
     tail = (
         eye.upper[0]
@@ -247,8 +262,11 @@ def _weighted_line(x: Points, y: Points, weight: Points) -> tuple[float, float]:
     return float(mean_y - slope * mean_x), slope
 
 
-def _keep_glasses(canvas: Canvas, lines: GrayImage, eye: Eye, box: Box) -> None:
+def _keep_glasses(canvas: Canvas, lines: GrayImage, eye: Eye) -> None:
     """Puts the generator's ink back where it is no part of the eye: rims, straps, strands of hair."""
+    box = _box_around(canvas, eye)
+    if box is None:
+        return
     x0, y0, x1, y1 = box
     ink = lines[y0:y1, x0:x1]
     if not ink.any():

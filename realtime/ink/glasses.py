@@ -22,6 +22,7 @@ from realtime.ink.face import FaceSketch
 from realtime.ink.measure import Floats, Points, length, luma, middle_colour, smoothstep, smoothsteps, vector
 from realtime.ink.memory import FaceMemory
 from realtime.landmarks import EYES
+from realtime.types import GrayImage
 
 RAYS = 32
 _ANGLES = np.linspace(0, 2 * np.pi, RAYS, endpoint=False, dtype=np.float32)
@@ -32,12 +33,13 @@ BRIDGE_X = np.linspace(-0.10, 0.10, 7, dtype=np.float32)
 BRIDGE_Y = np.linspace(-0.22, 0.36, 36, dtype=np.float32)
 WORN_TAU_S, TAKEN_OFF_TAU_S, SHAPE_TAU_S = 0.8, 8.0, 0.25
 LOOK_EVERY_S = 0.08  # of the source's time: rims sit still on a face, their shape need not be measured at each frame
+NEAR = 0.05  # eye distances within which the generator's ink is the same rim
 TURN = 2  # steps of radius a rim may change by from ray to ray
 TURN_COST = 0.006
 
 
-def draw_glasses(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
-    """Draws rims and bridge of glasses, where the photo shows some."""
+def draw_glasses(canvas: Canvas, lines: GrayImage, face: FaceSketch, memory: FaceMemory) -> None:
+    """Draws rims and bridge of glasses, where the photo shows some and the generator's ink (`lines`) does not."""
     if face.detail < 0.5:
         return
     seat = _Seat.of(face)
@@ -51,16 +53,33 @@ def draw_glasses(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
         return
     shape, colour = memory["glasses shape"], face.drawn(memory["glasses colour"] * face.photo_skin)
     colour = np.minimum(colour * np.float32(0.42), 130) + face.ink * np.float32(0.45)
-    full = face.stroke_px(9)
     closed = np.arange(RAYS + 1) % RAYS
+    rims = [curve(seat.at(side, shape[side, :, None])[closed, 0], 4 * RAYS + 1) for side in range(2)]
     bridge = seat.across_nose(memory["glasses bridge"])
-    for side, end in ((0, 0), (1, -1)):
-        rim = curve(seat.at(side, shape[side, :, None])[closed, 0], 4 * RAYS + 1)
-        widths = full * (0.3 + 0.7 * smoothsteps(0.02, 0.10, shape[2 + side]))[closed]
+    ends = [rim[((rim - end) ** 2).sum(1).argmin()] for rim, end in zip(rims, (bridge[0], bridge[-1]), strict=True)]
+    bridge = curve(np.stack([ends[0], *bridge, ends[1]]), RAYS)
+    near_px = NEAR * seat.span
+    found = np.stack([_inked(lines, path, near_px) for path in (rims[0][:-1:4], rims[1][:-1:4], bridge)])
+    inked = memory.ease("rims inked", found, SHAPE_TAU_S)
+    # What is drawn between pieces of the generator's rim is of its weight and colour.
+    share = inked[:2].mean(1).max()
+    colour = colour + smoothstep(0.1, 0.4, share) * (face.ink - colour)
+    full = face.stroke_px(9) * (1 + smoothstep(0.1, 0.4, share))
+    lost = np.concatenate([_calm(1 - inked[:2]), 1 - inked[2:]])
+    for side, rim in enumerate(rims):
+        widths = (full * (0.3 + 0.7 * smoothsteps(0.02, 0.10, shape[2 + side])) * lost[side])[closed]
         canvas.stroke(rim, np.interp(np.arange(4 * RAYS + 1) / 4, np.arange(RAYS + 1), widths), colour, alpha)
-        nearest = rim[((rim - bridge[end]) ** 2).sum(1).argmin()]
-        bridge = np.concatenate([nearest[None], bridge] if side == 0 else [bridge, nearest[None]])
-    canvas.stroke(curve(bridge, 25), np.full(25, 0.85 * full, np.float32), colour, alpha)
+    canvas.stroke(bridge, 0.85 * full * lost[2], colour, alpha)
+
+
+def _inked(lines: GrayImage, points: Points, reach_px: float) -> Floats:
+    """(n,) 0..1: how much of the generator's ink lies on or near each point."""
+    offsets = reach_px * np.array(((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1), (0.5, 0.5), (-0.5, -0.5)), np.float32)
+    around = (points[:, None] + offsets).reshape(-1, 2)
+    x = np.clip(around[:, 0], 0, lines.shape[1] - 1).astype(np.intp)
+    y = np.clip(around[:, 1], 0, lines.shape[0] - 1).astype(np.intp)
+    most = lines[y, x].reshape(len(points), -1).max(1)
+    return smoothsteps(60, 150, most.astype(np.float32))
 
 
 def are_worn(memory: FaceMemory) -> float:
@@ -123,6 +142,8 @@ def _look(face: FaceSketch, seat: _Seat, memory: FaceMemory) -> None:
     found = float(np.sqrt(max(below * across, 0.0)))
     odd = float(np.abs(RADII[path[0, MIRRORED]] - RADII[path[1]]).mean())
     worn = smoothstep(0.10, 0.14, found) * smoothstep(3.5, 1.5, float(apart)) * smoothstep(0.30, 0.18, odd)
+    # Wrinkles and shades cross the nose too, but fainter, or further down.
+    worn *= smoothstep(0.11, 0.19, float(across)) * smoothstep(0.24, 0.16, float(BRIDGE_Y[height]))
     # Nobody takes glasses off as often as a bowed head or a reflection hides them.
     sure = memory.get("glasses worn", 0.0)
     memory.ease("glasses worn", worn, WORN_TAU_S if worn > sure else TAKEN_OFF_TAU_S)

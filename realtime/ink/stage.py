@@ -61,5 +61,5 @@ class Ink:
             draw_mouth(canvas, sketch, memory)
             draw_brows(canvas, sketch, memory)
             draw_eyes(canvas, styled.lines, sketch, memory, self.eye_scale)
-            draw_glasses(canvas, sketch, memory)
+            draw_glasses(canvas, styled.lines, sketch, memory)
         return replace(styled, rgb=read_only(canvas.rgb))

@@ -209,7 +209,7 @@ def _band(mask: Mask, half_px: int) -> Field:
 def _flatten(calm: RgbImage, places: _Places) -> LabImage:
     """Lab of the colour areas: rolling guidance (Zhang 2014) takes texture away, mean shift (Comaniciu 2002) joins
     what is alike in the figure; the room is softened as paint is, and skin keeps its form only."""
-    figure = cv2.medianBlur(cv2.pyrMeanShiftFiltering(calm, 10, 14, maxLevel=1), 5)
+    figure = cv2.medianBlur(cv2.pyrMeanShiftFiltering(calm, 7, 14, maxLevel=1), 5)
 
     h, w = calm.shape[:2]
     half = cv2.resize(calm, (w // 2, h // 2), interpolation=cv2.INTER_AREA)  # what wants no detail is done at half size
@@ -373,15 +373,17 @@ class _Flow:
         """Gaussian average of `field` along the edge direction (line integral)."""
         h, w = field.shape
         y0, x0 = np.mgrid[0:h, 0:w].astype(np.float32)
-        tangent = np.dstack([-self.ny, self.nx]).astype(np.float32)
         total, weight = field.copy(), 1.0
         for sign in (1, -1):
-            x, y, direction = x0, y0, sign * tangent
+            x, y, dx, dy = x0, y0, -sign * self.ny, sign * self.nx
             for step in range(1, int(2 * sigma_px) + 1):
-                x, y = x + direction[..., 0], y + direction[..., 1]
-                here = cv2.remap(tangent, x, y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT)
-                turned = np.sum(here * direction, -1, keepdims=True) < 0  # an axis has no sign
-                direction = np.where(turned, -here, here)
+                x, y = x + dx, y + dy
+                nx, ny = (
+                    cv2.remap(axis, x, y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT)
+                    for axis in (self.nx, self.ny)
+                )
+                along = np.where(nx * dy - ny * dx < 0, np.float32(-1), np.float32(1))  # an axis has no sign
+                dx, dy = -along * ny, along * nx
                 share = np.exp(-(step**2) / (2 * sigma_px**2))
                 total, weight = total + share * _sample(field, x, y), weight + share
         return (total / weight).astype(np.float32)  # type: ignore[no-any-return]
@@ -391,10 +393,13 @@ def _strands(lab: LabImage, places: _Places) -> Field:
     """Few long lines between masses of hair: a coarser filter that follows the strands far."""
     if not places.hair.any():
         return np.zeros_like(places.hair)
-    flow = _Flow.of(lab, 4.0)
-    soft = cv2.GaussianBlur(lab[..., 0], (0, 0), 1.6)
-    line = flow.difference_of_gaussians(soft, across_px=2.0, along_px=12.0)
-    return (np.tanh(np.clip(line - 0.009, 0, None) * 85) * _smoothstep(0.3, 0.6, flow.coherence)).astype(np.float32)  # type: ignore[no-any-return]
+    h, w = places.hair.shape
+    half = cv2.resize(lab, (w // 2, h // 2), interpolation=cv2.INTER_AREA)
+    flow = _Flow.of(half, 2.0)
+    soft = cv2.GaussianBlur(half[..., 0], (0, 0), 0.7)
+    line = flow.difference_of_gaussians(soft, across_px=1.0, along_px=6.0)
+    strands = np.tanh(np.clip(line - 0.009, 0, None) * 85) * _smoothstep(0.3, 0.6, flow.coherence)
+    return cv2.resize(strands.astype(np.float32), (w, h), interpolation=cv2.INTER_CUBIC).clip(0, 1)  # type: ignore[no-any-return]
 
 
 def _without_short_lines(ink: Field, places: _Places) -> Field:

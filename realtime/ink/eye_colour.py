@@ -120,7 +120,7 @@ def remember_iris(
             # A small light iris is mixed with skin and lashes, which are less blue than it.
             blue = found[:, 2] / np.maximum(found[:, 0], 1)
             bluest = found[blue >= quantile(blue, 0.5)].mean(0)
-            pale = smoothstep(*PALE, quantile(level, 0.5) / float(luma(light.photo)))
+            pale = smoothstep(*PALE, low / float(luma(light.photo)))
             found = found.mean(0)
             ratios += (found + pale * (bluest - found)) / light.photo * share
             weight += share
@@ -133,6 +133,7 @@ def iris_colour(light: Light, memory: FaceMemory) -> Colour:
     """RGB of the iris's middle tone in the drawing: a little more vivid than in the photo, never black or white."""
     ratio = memory["iris"]
     pale = smoothstep(*PALE, float(luma(ratio)))
+    cool = pale * smoothstep(1.0, 1.2, float(ratio[2] / max(ratio[0], 0.02)))
     # Small dark irises come out of a camera as good as black: most of them are brown.
     dark = 0.5 * smoothstep(0.45, 0.22, float(luma(ratio)))
     brown = IRIS_OVER_SKIN * (luma(ratio) / luma(IRIS_OVER_SKIN))
@@ -146,12 +147,17 @@ def iris_colour(light: Light, memory: FaceMemory) -> Colour:
         warmth = red / max(green, 1.0)
         brown_share = smoothstep(2.2, 1.7, warmth) * smoothstep(1.03, 1.18, warmth)
         # But one that is pale and less red than the skin it lies in is blue or grey, however warm the light.
-        brown_share *= 1 - pale * smoothstep(1.05, 1.22, float(ratio[2] / max(ratio[0], 0.02)))
+        brown_share *= 1 - cool
         allowed = vector(min(red, 1.45 * green), green, min(blue, 0.82 * green))
         drawn = drawn + brown_share * (allowed - drawn)
+    if drawn[1] < min(drawn[0], drawn[2]):  # nor is one pink: that is a reflection, or skin seen with it
+        drawn[1] += (
+            0.8 * smoothstep(1.8, 1.3, float(max(drawn) / max(drawn[1], 1))) * (min(drawn[0], drawn[2]) - drawn[1])
+        )
     grey = float(luma(drawn))
     vivid = grey + (drawn - grey) * 1.4
-    aim = clamp((1.1 + 0.25 * pale) * grey, 34, 155)
+    # Pale but as warm as skin: a brown one, seen with the skin round it.
+    aim = clamp((1.1 + 0.25 * cool - 0.35 * (pale - cool)) * grey, 34, 155)
     return np.clip(vivid * (aim / max(grey, 1.0)), 8, 215).astype(np.float32)
 
 

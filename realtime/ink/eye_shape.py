@@ -18,7 +18,7 @@ from realtime.landmarks import EYES, EyePoints, eye_openness
 
 # Shares of an eye's own usual openness: only a line below the first, the person's own lids above the second. Landmarks
 # keep a third of it on shut eyes and up to .45 in a wink; and never less than this lid distance over the eye's width.
-CLOSED, OPEN = 0.42, 0.64
+CLOSED, OPEN = 0.42, 0.67
 CLOSED_AT_LEAST = 0.05
 WIDE = 0.28  # lid distance over eye width from which on an eye is enlarged in full
 # How open an eye usually is, as lid distance over its width: what is believed of a face just met, and at the utmost.

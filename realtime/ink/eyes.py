@@ -55,8 +55,9 @@ def draw_eyes(canvas: Canvas, lines: GrayImage, face: FaceSketch, memory: FaceMe
     usual = usual_openness(face, memory)
     eyes = [shape_eye(face, points, eye_scale, openness) for points, openness in zip(EYES, usual, strict=True)]
     lights = [light_on(face, eye, memory, side) for side, eye in enumerate(eyes)]
-    seen = evidence([Cues.of(face, eye) for eye in eyes])
-    remember_iris(face, eyes, lights, seen, memory)
+    cues = [Cues.of(face, eye) for eye in eyes]
+    seen = evidence(cues)
+    remember_iris(face, eyes, lights, [smoothstep(0.1, 0.4, cue.likeness) for cue in cues], memory)
     for side, eye in enumerate(eyes):
         believed = max(eye.opened, 0.1)  # a blink is no time to judge
         visible = float(memory.ease(f"visible {side}", seen[side], VISIBLE_TAU_S, believed))

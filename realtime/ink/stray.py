@@ -21,6 +21,7 @@ from realtime.types import GrayImage
 
 INKED = 24  # of 255
 PALE = 0.56  # photo luma over that of the face's skin above which there is no line
+NO_LINE, DARK = 0.8, 0.38  # nor above these shares of the luma around and of the skin's
 AROUND = 0.21  # eye distances that are looked at beyond the outermost brow and lid points
 
 
@@ -34,8 +35,13 @@ def hide_stray_ink(canvas: Canvas, lines: GrayImage, face: FaceSketch, memory: F
         return
     place = np.s_[box[1] : box[3], box[0] : box[2]]
     reach = max(3, 2 * round(0.02 * span) + 1)  # a line in the drawing may lie a little beside the one in the photo
-    photo = cv2.erode(cv2.cvtColor(face.photo[place], cv2.COLOR_RGB2GRAY), np.ones((reach, reach), np.uint8))
+    gray = cv2.cvtColor(face.photo[place], cv2.COLOR_RGB2GRAY)
+    photo = cv2.erode(gray, np.ones((reach, reach), np.uint8))
     pale = cv2.threshold(photo, PALE * face.photo_skin, 255, cv2.THRESH_BINARY)[1]
+    # Nor is there a line in a shade that is no darker in the middle than around.
+    around = cv2.blur(gray, (2 * round(0.07 * span) + 1,) * 2)
+    plain = (photo > NO_LINE * around) & (photo > DARK * face.photo_skin)
+    pale |= plain.astype(np.uint8) * 255
     inked = cv2.threshold(lines[place], INKED, 255, cv2.THRESH_BINARY)[1]
     stray = cv2.dilate(cv2.bitwise_and(inked, pale), np.ones((5, 5), np.uint8))
     if not stray.any() or stray.all():

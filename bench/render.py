@@ -127,7 +127,7 @@ class Studio:
                 self._open(style.face, Size(CROP_PX, CROP_PX)),
                 with_strength(style.finish, Look().strength),
             ),
-            Ink(style.touch_up.weight, style.touch_up.eye_scale),
+            Ink(style.touch_up),
             Compose(background, mirror=False),
             Stats(),
         )

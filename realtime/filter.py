@@ -32,6 +32,7 @@ class Filter:
     ) -> None:
         self._stages = (perceive, steady, stylize, ink, compose)
         self._stylize = stylize
+        self._ink = ink
         self._compose = compose
         self._stats = stats
         self.perceive = stats.timed("perceive", perceive)
@@ -49,6 +50,7 @@ class Filter:
     def show(self, look: Look, style: Style) -> None:
         """Draw in this look from the next frame on; `style` must share the generators that are loaded."""
         self._stylize.finish = with_strength(style.finish, look.strength)
+        self._ink.touch_up, self._ink.expression = style.touch_up, look.expression
         self._compose.background = look.background
 
     def mirror(self, mirror: bool) -> None:

@@ -24,6 +24,7 @@ from realtime.ink import Ink
 from realtime.keys import Keys
 from realtime.loop import Stop, run_loop
 from realtime.perceive import Perceiver
+from realtime.profile import Profile, read_profile
 from realtime.settings import Background, Look, Pace, Settings, settings_from_arguments
 from realtime.sinks import open_sinks
 from realtime.sinks.picture import write_picture
@@ -45,10 +46,15 @@ def run(arguments: Sequence[str], say: Say) -> int:
         return _list(settings.list_what, settings.as_json, say)
     style = None if settings.look.style == PASS_THROUGH else load_style(settings.look.style)
     _check_background(settings)
-    return _run_filter(settings, style, say)
+    if settings.calibrate:
+        from calibration.person import run_calibration  # calibrating is the rare case
+
+        return run_calibration(settings, say)
+    profile = None if settings.profile is None else read_profile(settings.profile)
+    return _run_filter(settings, style, profile, say)
 
 
-def _run_filter(settings: Settings, style: Style | None, say: Say) -> int:
+def _run_filter(settings: Settings, style: Style | None, profile: Profile | None, say: Say) -> int:
     stop = Stop(settings.frames, settings.seconds)
     stats = Stats()
     keys = Keys(settings.look, mirror=bool(settings.mirror), quit_=stop.ask, say=say)
@@ -85,7 +91,7 @@ def _run_filter(settings: Settings, style: Style | None, say: Say) -> int:
             keys.on_mirror = partial(setattr, passing, "mirror")
             draw: Callable[[Frame], Picture] = stats.timed("compose", passing)
         else:
-            drawing, engine_name, precision = _open_filter(settings, style, source.size, stats, opened, say)
+            drawing, engine_name, precision = _open_filter(settings, style, profile, source.size, stats, opened, say)
             keys.on_mirror, keys.on_look = drawing.mirror, drawing.show
             keys.styles = tuple(s for s in list_styles(say) if (s.background, s.face) == (style.background, style.face))
             draw = held = Held(drawing, drawing.reset, say)
@@ -118,7 +124,13 @@ def _run_filter(settings: Settings, style: Style | None, say: Say) -> int:
 
 
 def _open_filter(
-    settings: Settings, style: Style, size: Size, stats: Stats, opened: ExitStack, say: Say
+    settings: Settings,
+    style: Style,
+    profile: Profile | None,
+    size: Size,
+    stats: Stats,
+    opened: ExitStack,
+    say: Say,
 ) -> tuple[Filter, str, str]:
     """The filter of a style for frames of `size`, with the name and precision of its background engine."""
     face_model, wide, square = (
@@ -129,7 +141,7 @@ def _open_filter(
     background = opened.enter_context(open_engine(style.background, generator_size(size), settings.engine, say=say))
     face = opened.enter_context(open_engine(style.face, Size(CROP_PX, CROP_PX), settings.engine, say=say))
     stylize = Stylize(background, face, with_strength(style.finish, settings.look.strength))
-    ink = Ink(style.touch_up.weight, style.touch_up.eye_scale)
+    ink = Ink(style.touch_up, settings.look.expression, profile)
     compose = Compose(settings.look.background, bool(settings.mirror))
     drawing = Filter(perceive, Steady(), stylize, ink, compose, stats)
     return drawing, background.name, background.precision
@@ -161,7 +173,9 @@ def _check_background(settings: Settings) -> None:
     if background.kind == "transparent" and not with_alpha:
         raise UsageError("--background transparent needs a sink that carries alpha: --sink frames/%05d.png or out.png.")
     if settings.look.style == PASS_THROUGH and settings.look != Look(style=PASS_THROUGH):
-        raise UsageError("The style none is the camera's own picture; --strength and --background need another style.")
+        raise UsageError(
+            "The style none is the camera's own picture; --strength, --expression and --background need another style."
+        )
 
 
 def _save(picture: Picture, path: Path, say: Say) -> None:

@@ -42,11 +42,12 @@ class Background:
 class Look:
     """How the picture is drawn: swapped whole between two frames while the filter runs.
 
-    strength: 0 barely to 1 fully; 0 is still drawn.
+    strength: 0 barely to 1 fully; 0 is still drawn. expression: 1 true to 1.5 exaggerated.
     """
 
     style: str = "webtoon"
     strength: float = 1.0
+    expression: float = 1.0
     background: Background = Background()
 
 
@@ -65,6 +66,8 @@ class Settings:
     frames: int | None = None
     seconds: float | None = None
     stats: Path | None = None
+    profile: str | None = None
+    calibrate: bool = False
     list_what: str | None = None
     as_json: bool = False
     verbose: bool = False
@@ -81,7 +84,7 @@ def settings_from_arguments(arguments: Sequence[str]) -> Settings:
     settings = Settings(
         source=given.source,
         sinks=tuple(_sink(s) for s in given.sink),
-        look=Look(given.style, given.strength, given.background),
+        look=Look(given.style, given.strength, given.expression, given.background),
         size=given.size,
         fps=given.fps,
         mirror=given.mirror,
@@ -90,6 +93,8 @@ def settings_from_arguments(arguments: Sequence[str]) -> Settings:
         frames=given.frames,
         seconds=given.seconds,
         stats=given.stats,
+        profile=given.profile,
+        calibrate=given.calibrate,
         list_what=given.list,
         as_json=given.json,
         verbose=given.verbose,
@@ -130,6 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--style", metavar="NAME|FOLDER", default="webtoon", type=_words, help="a style's name or its folder")
     add("--strength", metavar="0..1", default=1.0, type=_share, help="0 barely to 1 fully drawn")
+    add("--expression", metavar="1..1.5", default=1.0, type=_expression, help="1 true, above exaggerated, as comics do")
     add(
         "--background",
         metavar="MODE",
@@ -145,6 +151,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--frames", metavar="N", type=_count, help="stop after N frames")
     add("--seconds", metavar="S", type=_positive, help="stop after S seconds")
     add("--stats", metavar="FILE", type=Path, help="write a JSON file with counts and times at the end")
+    add("--profile", metavar="NAME|FILE", type=_words, help="a person's numbers, which --calibrate has measured")
+    add("--calibrate", action="store_true", help="measure your eyes for --profile (default name: me); takes 20 s")
     add("--list", metavar="WHAT", choices=("cameras", "styles", "engines"), help="list cameras, styles or engines")
     add("--json", action="store_true", help="with --list: print JSON")
     add("--doctor", action="store_true", help="say what works on this machine, and the remedy for what does not")
@@ -180,6 +188,13 @@ def _share(text: str) -> float:
     value = _number(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def _expression(text: str) -> float:
+    value = _number(text)
+    if not 1 <= value <= 1.5:
+        raise argparse.ArgumentTypeError(f"{text} is not between 1 and 1.5")
     return value
 
 

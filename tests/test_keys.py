@@ -1,9 +1,10 @@
 from pathlib import Path
 
+from realtime.ink.touch_up import TouchUp
 from realtime.keys import Keys
 from realtime.layers import Finish
 from realtime.settings import Look
-from realtime.styles import Style, TouchUp
+from realtime.styles import Style
 
 STYLES = tuple(Style(n, n, "MIT", Path("b"), Path("f"), Finish(), TouchUp()) for n in ("manga", "webtoon"))
 

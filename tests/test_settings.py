@@ -23,9 +23,10 @@ def test_every_word_of_the_contract_is_understood(tmp_path: Path) -> None:
     settings = settings_from_arguments(
         f"--source clip.mp4 --sink out.mp4 --sink null --style manga --strength 0.5 --background image:{picture} "
         f"--size 640x360 --fps 25 --no-mirror --engine openvino --pace all --frames 5 --seconds 2.5 "
-        f"--stats {tmp_path}/s.json".split()
+        f"--stats {tmp_path}/s.json --expression 1.3 --profile me".split()
     )
     assert settings.sinks == ("out.mp4", "null")
+    assert (settings.look.expression, settings.profile, settings.calibrate) == (1.3, "me", False)
     assert settings.look.background == Background("image", image=picture)
     assert settings.size == Size(640, 360)
     assert settings.mirror is False
@@ -44,6 +45,8 @@ def test_colour_is_read_as_red_green_blue() -> None:
         ("--strength 1.2", "between 0 and 1"),
         ("--strength nan", "between 0 and 1"),
         ("--strength much", "not a number"),
+        ("--expression 1.6", "between 1 and 1.5"),
+        ("--expression 0.9", "between 1 and 1.5"),
         ("--size 640", "1280x720"),
         ("--size 641x360", "even"),
         ("--size 8x8", "even sides between 16"),

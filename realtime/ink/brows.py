@@ -23,7 +23,7 @@ STATIONS = 9
 ACROSS = np.linspace(-6.6, 2.1, 30, dtype=np.float32)
 LIKELY = np.exp(-((ACROSS / 4.5) ** 2))  # where a brow may be expected
 REACH = (-4.8, 0.8)  # how far the mass may lie from the mesh
-SHAPE_TAU_S, COLOUR_TAU_S, VISIBLE_TAU_S = 0.2, 0.6, 0.12
+SHAPE_TAU_S, COLOUR_TAU_S, VISIBLE_TAU_S, HEIGHT_TAU_S = 0.2, 0.6, 0.12, 8.0
 TAPER = (0.14, 0.48, 0.78, 0.95, 1.0, 1.0, 0.98, 0.9, 0.62)  # thickness from the temple to the nose
 
 
@@ -83,6 +83,11 @@ def _draw_brow(canvas: Canvas, face: FaceSketch, memory: FaceMemory, eye: EyePoi
     if alpha < 0.01:
         return
     colour = face.drawn(tone) * np.float32(0.74) + face.ink * np.float32(0.12)
+    raised = (
+        float((middle.mean(0) - face.points[[eye.outer_corner, eye.inner_corner]].mean(0)) @ face.down) / face.width
+    )
+    usual = memory.ease_share(f"brow height {side}", raised, HEIGHT_TAU_S)
+    middle = middle + (face.expression - 1) * (raised - usual) * face.width * face.down
     canvas.fill(_outline(middle, half, shape), colour.astype(np.float32), 0.92 * alpha, 0.0022 * face.width)
 
 

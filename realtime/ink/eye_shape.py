@@ -14,12 +14,14 @@ from realtime.ink.canvas import curve
 from realtime.ink.face import FaceSketch
 from realtime.ink.measure import Points, clamp, length, smoothstep, vector
 from realtime.ink.memory import FaceMemory
-from realtime.landmarks import EYES, EyePoints, eye_openness
+from realtime.landmarks import EYES, RIGHT_EYE, EyePoints, eye_openness
+from realtime.profile import Profile
 
 # Shares of an eye's own usual openness: only a line below the first, the person's own lids above the second. Landmarks
 # keep a third of it on shut eyes and up to .45 in a wink; and never less than this lid distance over the eye's width.
 CLOSED, OPEN = 0.42, 0.67
 CLOSED_AT_LEAST = 0.05
+NARROW = 0.5  # share below which an eye is blinking or winking, not narrow
 WIDE = 0.28  # lid distance over eye width from which on an eye is enlarged in full
 # How open an eye usually is, as lid distance over its width: what is believed of a face just met, and at the utmost.
 LIKELY_USUAL, USUAL = (0.18, 0.30), (0.13, 0.40)
@@ -29,6 +31,9 @@ LID_GROWTH = (0.22, 0.10)  # upper and lower lid move out by this share of their
 WIDTH_GROWTH = 1.05
 IRIS_GROWTH = 1.14
 COVERED = 0.82  # radii of the iris that the drawn upper lid leaves free above its centre, unless more is to be seen
+SHUT_MARGIN = 1.2  # an eye is closed up to this multiple of the openness that landmarks show of it when it is shut
+COMMON_GAZE = 0.5  # how far pupils go from one edge of a screen to the other, in halves of the eye's width
+GAZE_EXAGGERATED = 1.2  # how much of an expression's strength the gaze takes: irises have little way to go
 SAMPLES = 25  # points of a lid's curve
 
 
@@ -72,13 +77,14 @@ def usual_openness(face: FaceSketch, memory: FaceMemory) -> list[float]:
         if openness > known:
             goal, tau_s = openness, WIDER_TAU_S
         else:
-            goal, tau_s = (openness if openness > OPEN * known else known), NARROWER_TAU_S
+            goal, tau_s = (openness if openness > NARROW * known else known), NARROWER_TAU_S
         usual.append(memory.ease_share(name, clamp(goal if name in memory else known, *USUAL), tau_s))
     return [max(own, LIKE_THE_OTHER * other) for own, other in zip(usual, usual[::-1], strict=True)]
 
 
-def shape_eye(face: FaceSketch, points: EyePoints, eye_scale: float, usual: float) -> Eye:
-    """The eye whose mesh points these are. `eye_scale`: 1 modest enlargement, 0 none. `usual`: its usual openness."""
+def shape_eye(face: FaceSketch, points: EyePoints, usual: float, profile: Profile | None) -> Eye:
+    """The eye whose mesh points these are. `usual`: its usual openness. `profile`: the person's, if known."""
+    eye_scale = face.touch_up.eye_scale
     own_upper = curve(face.points[points.upper_lid], SAMPLES)
     own_lower = curve(face.points[points.lower_lid], SAMPLES)
     axis = own_upper[-1] - own_upper[0]
@@ -91,6 +97,9 @@ def shape_eye(face: FaceSketch, points: EyePoints, eye_scale: float, usual: floa
         right = -right
     openness = eye_openness(face.points, points)
     closed = max(CLOSED * usual, CLOSED_AT_LEAST)
+    if profile is not None:
+        side = 0 if points is RIGHT_EYE else 1
+        closed = clamp(SHUT_MARGIN * profile.closed[side] / profile.openness[side] * usual, 0.2 * usual, 0.55 * usual)
     opened = smoothstep(closed, closed + (OPEN - CLOSED) * usual, openness)
 
     centre = (own_upper[0] + own_upper[-1]) / 2
@@ -111,14 +120,24 @@ def shape_eye(face: FaceSketch, points: EyePoints, eye_scale: float, usual: floa
     rise = clamp(further / max(float((middle[at] - own_upper[at]) @ down), 1e-3), 0, LID_GROWTH[0] * grow)
     upper = own_upper + (own_upper - middle) * rise
     lower = own_lower + (own_lower - middle) * (LID_GROWTH[1] * grow)
-    upper = lower + (upper - lower) * opened  # a closing lid sinks all the way to the lower one
+    # A closing lid sinks all the way to the lower one.
+    share = openness / usual
+    exaggerated = clamp((1 + (share - 1) * face.expression) / share, 0.5, 1.3) if opened > 0 else 1.0
+    upper = lower + (upper - lower) * (opened * exaggerated)
     upper, lower = (p + ((p - centre) @ right)[:, None] * right * (stretch - 1) for p in (upper, lower))
 
-    iris = iris + ((iris - centre) @ right) * right * (stretch - 1)
+    off = float((iris - centre) @ right)
+    gain = stretch * (1 + GAZE_EXAGGERATED * (face.expression - 1)) * _gaze_gain(profile)
+    iris = iris + (clamp(off * gain, -0.36 * width, 0.36 * width) - off) * right
     return Eye(
         upper, lower, own_upper, own_lower, right, down, width, iris, right * (size * narrow), down * (size * 1.04),
-        openness, openness / usual, opened,
+        openness, share, opened,
     )  # fmt: skip
+
+
+def _gaze_gain(profile: Profile | None) -> float:
+    """How much further an iris is drawn aside, for people of whose gaze the landmarks show too little."""
+    return 1.0 if profile is None else clamp(COMMON_GAZE / max(abs(profile.gaze[1] - profile.gaze[0]), 1e-3), 1.0, 1.25)
 
 
 def inside_lids(eye: Eye, points: Points, margin: float) -> NDArray[np.bool_]:

@@ -50,10 +50,10 @@ LOWER_WIDTHS = (np.sin(np.pi * np.linspace(0.1, 0.95, 15)) ** 0.8).astype(np.flo
 CREASE_WIDTHS = (np.sin(np.pi * np.linspace(0.06, 0.96, SAMPLES)) ** 0.7).astype(np.float32)
 
 
-def draw_eyes(canvas: Canvas, lines: GrayImage, face: FaceSketch, memory: FaceMemory, eye_scale: float) -> None:
+def draw_eyes(canvas: Canvas, lines: GrayImage, face: FaceSketch, memory: FaceMemory) -> None:
     """Draws both eyes. `lines`: the generator's ink: glasses in it stay on top."""
     usual = usual_openness(face, memory)
-    eyes = [shape_eye(face, points, eye_scale, openness) for points, openness in zip(EYES, usual, strict=True)]
+    eyes = [shape_eye(face, points, openness, memory.profile) for points, openness in zip(EYES, usual, strict=True)]
     lights = [light_on(face, eye, memory, side) for side, eye in enumerate(eyes)]
     cues = [Cues.of(face, eye) for eye in eyes]
     seen = evidence(cues)
@@ -211,7 +211,7 @@ def _draw_lids(canvas: Canvas, face: FaceSketch, eye: Eye, memory: FaceMemory, s
     )
     found = clamp(1 - edge / clamp(above, 0.45 * face.photo_skin, face.photo_skin), 0.0, 0.85)
     lashes = memory.ease_share(f"lashes {side}", found, LASHES_TAU_S)
-    full *= 0.5 + 0.85 * lashes
+    full *= 0.5 + 0.85 * lashes * face.touch_up.lashes
 
     tail = (
         eye.upper[0]

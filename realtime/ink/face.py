@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from realtime.ink.measure import Colour, Points, length, luma, middle_colour, sample, smoothstep, vector
 from realtime.ink.memory import FaceMemory
+from realtime.ink.touch_up import TouchUp
 from realtime.landmarks import CHIN, FOREHEAD_TOP, LEFT_TEMPLE, RIGHT_TEMPLE
 from realtime.types import Face, RgbImage
 
@@ -19,8 +20,8 @@ from realtime.types import Face, RgbImage
 SKIN = np.array([50, 280, 205, 425, 101, 330, 36, 266, 117, 346, 151, 108, 337], np.intp)
 LIGHT_TAU_S = 0.4
 WIDTH_TO_HEIGHT = 1.25  # a frontal face's height over its width
-SMALLEST_PX, SMALL_PX = 30.0, 42.0  # face width: nothing is drawn below, all that a small face gets above
-DETAIL_FROM_PX, DETAIL_PX = 52.0, 76.0  # crease, lower lid, brows come in between
+SMALLEST_PX, SMALL_PX = 32.0, 42.0  # face width: nothing is drawn below, all that a small face gets above
+DETAIL_FROM_PX, DETAIL_PX = 56.0, 76.0  # crease, lower lid, brows come in between
 YAW_FADE_DEG = (48.0, 62.0)
 
 
@@ -31,7 +32,7 @@ class FaceSketch:
     points: (478, 2) f32 px. photo, drawing: the frame and the generator's picture, same size. width: of the face seen
     from the front, px. down: unit vector from forehead to chin. yaw_deg: 0 frontal, positive when the face looks
     to the picture's right. skin: RGB of the drawing's skin. gain: (3,) drawing over photo. photo_skin: luma in the
-    photo. alpha: 0..1 for everything. detail: 0..1 for what small faces lack. weight: factor of stroke widths.
+    photo. alpha: 0..1 for everything. detail: 0..1 for what small faces lack. expression: 1 true, above exaggerated.
     """
 
     points: Points
@@ -45,7 +46,8 @@ class FaceSketch:
     photo_skin: float
     alpha: float
     detail: float
-    weight: float
+    touch_up: TouchUp
+    expression: float
 
     @property
     def skin_luma(self) -> float:
@@ -62,15 +64,20 @@ class FaceSketch:
 
         Strokes on small faces are relatively heavier, as a pen's are.
         """
-        return share / 1000 * self.width * self.weight * (1 + 30 / (self.width + 40))
+        return share / 1000 * self.width * self.touch_up.weight * (1 + 30 / (self.width + 40))
 
     def drawn(self, photo_colour: Colour) -> Colour:
         """A colour of the photo in the drawing's light."""
         return np.minimum(photo_colour * self.gain, 250)
 
 
-def sketch_face(face: Face, photo: RgbImage, drawing: RgbImage, memory: FaceMemory, weight: float) -> FaceSketch | None:
+def sketch_face(
+    memory: FaceMemory, photo: RgbImage, drawing: RgbImage, touch_up: TouchUp, expression: float
+) -> FaceSketch | None:
     """What this frame's strokes need; None where nothing is to be drawn: too small, turned away, out of the frame."""
+    face = memory.face
+    if face is None:
+        return None
     points = np.ascontiguousarray(face.landmarks[:, :2], np.float32)
     height = length(points[CHIN] - points[FOREHEAD_TOP])
     across = length(points[LEFT_TEMPLE] - points[RIGHT_TEMPLE])
@@ -97,7 +104,8 @@ def sketch_face(face: Face, photo: RgbImage, drawing: RgbImage, memory: FaceMemo
         max(photo_skin, 8.0),
         alpha,
         smoothstep(DETAIL_FROM_PX, DETAIL_PX, width),
-        weight,
+        touch_up,
+        expression,
     )
 
 

@@ -10,15 +10,28 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from realtime.profile import Profile
+from realtime.types import Face
+
 
 class FaceMemory:
     """The state of one face: exponential smoothing in seconds, the same curve at any frame rate."""
 
-    def __init__(self, t: float, presence: float) -> None:
+    def __init__(self, t: float, presence: float, profile: Profile | None = None) -> None:
+        """`profile`: what is known of this person beforehand."""
         self.t = t
         self.presence = presence
+        self.profile = profile
+        self.face: Face | None = None  # as last seen
+        self.seen_s = t
         self._values: dict[str, NDArray[np.float32]] = {}
         self._times_s: dict[str, float] = {}
+        if profile is not None:
+            known: dict[str, ArrayLike] = {"iris": profile.iris, "glasses worn": float(profile.glasses)}
+            known |= {f"usual openness {side}": openness for side, openness in enumerate(profile.openness)}
+            for name, value in known.items():
+                self.ease(name, value, 1.0)
+            del self._times_s["glasses worn"]  # their shape is still to be measured
 
     def get(self, name: str, default: float) -> float:
         """The number called `name` as it is, `default` before its first `ease`."""
@@ -33,9 +46,15 @@ class FaceMemory:
         """The value called `name` as it is."""
         return self._values[name]
 
-    def appear(self, t: float, tau_s: float) -> None:
+    def appear(self, face: Face, t: float, tau_s: float) -> None:
         """The face is here at `t`: a little more present than before."""
+        self.face, self.seen_s = face, t
         self.presence += share_after(t - self.t, tau_s) * (1 - self.presence)
+        self.t = t
+
+    def vanish(self, t: float, tau_s: float) -> None:
+        """The face is not to be found at `t`: a little less present than before."""
+        self.presence -= share_after(t - self.t, tau_s) * self.presence
         self.t = t
 
     def due(self, name: str, every_s: float) -> bool:
@@ -51,7 +70,7 @@ class FaceMemory:
         goal = np.asarray(target, np.float32)
         value = self._values.get(name)
         if value is not None:
-            goal = value + share_after((self.t - self._times_s[name]) * weight, tau_s) * (goal - value)
+            goal = value + share_after((self.t - self._times_s.get(name, self.t)) * weight, tau_s) * (goal - value)
         self._values[name], self._times_s[name] = goal, self.t
         return goal
 

@@ -39,7 +39,7 @@ from realtime.landmarks import (
 from realtime.types import RgbImage
 
 SHUT, AJAR = 0.02, 0.07  # inner lips' gap over the mouth's width
-TEETH_TAU_S, LINE_TAU_S = 0.06, 0.4
+TEETH_TAU_S, LINE_TAU_S, CORNERS_TAU_S = 0.06, 0.4, 8.0
 DEPTHS = 20  # places between upper and lower lip where the photo is looked at
 
 
@@ -48,6 +48,7 @@ def draw_mouth(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
     upper, lower = (curve(face.points[chain], 31) for chain in (LIPS_INNER_TOP, LIPS_INNER_BOTTOM))
     corners = face.points[LIPS_OUTER_TOP[[0, -1]]]
     opening = mouth_opening(face.points)
+    upper, lower, corners = _exaggerated(face, upper, lower, corners, memory)
     ajar = smoothstep(SHUT, AJAR, opening)
     width = length(corners[1] - corners[0])
     alpha = face.alpha * smoothstep(0.14, 0.22, width / face.width)
@@ -56,6 +57,8 @@ def draw_mouth(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
     lip = memory.ease("lip", middle_colour(sample(face.drawing, _lip_points(face))), 0.5)
     middle = (upper + lower) / 2
     _clean(canvas, face, alpha)
+    if face.touch_up.make_up != 1:
+        _make_up(canvas, face, alpha)
     if ajar > 0.01:
         _draw_inside(canvas, face, upper, lower, lip, memory, alpha * ajar)
     # Full dark lips close in hardly any line, thin ones in a dark one: as the photo has it.
@@ -73,6 +76,35 @@ def draw_mouth(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
         profile = np.sin(np.pi * (0.03 + 0.94 * t)) ** 0.7
         canvas.stroke(lower, (0.55 * full * profile).astype(np.float32), ink + 0.35 * (lip - ink), 0.8 * alpha * ajar)
     _draw_lip_shadow(canvas, face, alpha)
+
+
+def _exaggerated(
+    face: FaceSketch, upper: Points, lower: Points, corners: Points, memory: FaceMemory
+) -> tuple[Points, Points, Points]:
+    """Lips and corners with more of what they do: an opening goes further down, corners rise and fall further."""
+    more = face.expression - 1
+    if more <= 0:
+        return upper, lower, corners
+    sag = float((corners.mean(0) - (upper + lower)[len(upper) // 2] / 2) @ face.down)
+    usual = memory.ease_share("mouth corners", sag / face.width, CORNERS_TAU_S) * face.width
+    lift = 1.5 * more * (sag - usual) * face.down
+    bend = np.abs(np.linspace(-1, 1, len(upper)))[:, None] ** 2
+    lower = lower + 0.5 * more * (lower - upper)
+    return upper + bend * lift, (lower + bend * lift).astype(np.float32), corners + lift
+
+
+def _make_up(canvas: Canvas, face: FaceSketch, alpha: float) -> None:
+    """Takes colour off the lips, or puts more on: what distinguishes them from the skin, by a factor."""
+    outline = np.concatenate([face.points[LIPS_OUTER_TOP], face.points[LIPS_OUTER_BOTTOM][::-1]])
+    soft_px = 0.008 * face.width
+    box = box_of(outline, 3 * soft_px, canvas.rgb.shape)
+    if box is None:
+        return
+    part = canvas.rgb[box[1] : box[3], box[0] : box[2]]
+    seen = part.astype(np.float32)
+    tone = luma(seen)[..., None] * (face.skin / max(face.skin_luma, 1))
+    made_up = np.clip(tone + face.touch_up.make_up * (seen - tone), 0, 255)
+    blend(part, made_up, soft_coverage(outline, box, soft_px), alpha)
 
 
 def _clean(canvas: Canvas, face: FaceSketch, alpha: float) -> None:

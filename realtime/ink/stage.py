@@ -2,8 +2,8 @@
 
 Comes in: a `Styled`, whose arrays are only read. Goes out: a `Styled` with a new picture. Runs on the main thread.
 
-Only the neighbourhood of each face is touched. What is remembered of a face (its iris colour, how visible its eyes
-are) is forgotten when the face has been gone for a while.
+Only the neighbourhood of each face is touched. A face that is lost fades out where it was. What is remembered of it
+(its iris colour, how visible its eyes are) is forgotten when it has been gone for a while.
 """
 
 from __future__ import annotations
@@ -20,24 +20,34 @@ from realtime.ink.glasses import draw_glasses
 from realtime.ink.memory import FaceMemory
 from realtime.ink.mouth import draw_mouth
 from realtime.ink.stray import hide_stray_ink
+from realtime.ink.touch_up import TouchUp
+from realtime.profile import Profile
 from realtime.types import Styled, read_only
 
-APPEAR_TAU_S = 0.12
+APPEAR_TAU_S, VANISH_TAU_S = 0.12, 0.06
+AS_IT_IS = TouchUp()
+GONE = 0.05  # presence below which nothing is drawn any more
 FORGET_S = 0.5
 
 
 class Ink:
-    """Draws the living face. `weight`: factor of all stroke widths. `eye_scale`: 1 modest enlargement, 0 none."""
+    """Draws the living face. `touch_up` and `expression` may change between two frames."""
 
-    def __init__(self, weight: float = 1.0, eye_scale: float = 1.0) -> None:
-        self.weight = weight
-        self.eye_scale = eye_scale
+    def __init__(self, touch_up: TouchUp = AS_IT_IS, expression: float = 1.0, profile: Profile | None = None) -> None:
+        """`expression`: 1 as the person's, up to 1.5 exaggerated. `profile`: of the largest face at first sight."""
+        self.touch_up = touch_up
+        self.expression = expression
+        self._profile = profile
         self.reset()
 
     def reset(self) -> None:
         """Forget every face."""
         self._memories: dict[int, FaceMemory] = {}  # by track
         self._last_s: float | None = None
+
+    def memory_of(self, track: int) -> FaceMemory | None:
+        """What is remembered of a face, None when there is none of that `Face.track`."""
+        return self._memories.get(track)
 
     def __call__(self, styled: Styled) -> Styled:
         """The drawing with its faces drawn; the very same object where there is nothing to draw."""
@@ -47,19 +57,27 @@ class Ink:
             self.reset()
         self._last_s = now_s = scene.frame.t
         faces = [face for face in scene.faces if np.isfinite(face.landmarks).all()]
-        self._memories = {n: memory for n, memory in self._memories.items() if 0 <= now_s - memory.t <= FORGET_S}
-        if not faces:
+        self._memories = {n: memory for n, memory in self._memories.items() if 0 <= now_s - memory.seen_s <= FORGET_S}
+        for face in faces:
+            if face.track not in self._memories:
+                known = any(memory.profile is not None for memory in self._memories.values())
+                profile = None if known else self._profile
+                self._memories[face.track] = FaceMemory(now_s, 1.0 if first else 0.0, profile)
+            self._memories[face.track].appear(face, now_s, APPEAR_TAU_S)
+        here = {face.track for face in faces}
+        for track in self._memories.keys() - here:
+            self._memories[track].vanish(now_s, VANISH_TAU_S)
+        shown = [memory for memory in self._memories.values() if memory.presence > GONE or memory.seen_s == now_s]
+        if not shown:
             return styled
         canvas = Canvas(styled.rgb.copy(), styled.rgb)
-        for face in faces:
-            memory = self._memories.setdefault(face.track, FaceMemory(now_s, 1.0 if first else 0.0))
-            memory.appear(now_s, APPEAR_TAU_S)
-            sketch = sketch_face(face, scene.frame.rgb, styled.rgb, memory, self.weight)
+        for memory in shown:
+            sketch = sketch_face(memory, scene.frame.rgb, styled.rgb, self.touch_up, self.expression)
             if sketch is None:
                 continue
             hide_stray_ink(canvas, styled.lines, sketch, memory)
             draw_mouth(canvas, sketch, memory)
             draw_brows(canvas, sketch, memory)
-            draw_eyes(canvas, styled.lines, sketch, memory, self.eye_scale)
+            draw_eyes(canvas, styled.lines, sketch, memory)
             draw_glasses(canvas, styled.lines, sketch, memory)
         return replace(styled, rgb=read_only(canvas.rgb))

@@ -17,19 +17,12 @@ from typing import Any
 import platformdirs
 
 from realtime.errors import ModelFileError, UsageError
+from realtime.ink.touch_up import TouchUp
 from realtime.layers import Finish
 
 PASS_THROUGH = "none"  # the camera's own picture: only ever by this name
 SHIPPED = Path(__file__).parent
 SHIPPED_MODELS = SHIPPED.parent.parent / "engines" / "models"
-
-
-@dataclass(frozen=True, slots=True)
-class TouchUp:
-    """How the live eyes, brows and mouth are drawn: `weight` of the strokes, `eye_scale` 0 as they are, 1 enlarged."""
-
-    weight: float = 1.0
-    eye_scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

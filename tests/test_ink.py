@@ -180,7 +180,12 @@ def test_expression_exaggerates() -> None:
     assert sum(iris_place(strong, eye) - iris_place(true, eye) for eye in EYES) > 0.5
     speaking = LANDMARKS.copy()
     speaking[LIPS_INNER_BOTTOM[1:-1], 1] += 12
-    dark = [int((luma(Ink(expression=e)(styled(speaking, photo=PAPER)).rgb) < 110).sum()) for e in (1.0, 1.25, 1.5)]
+    mouth = np.concatenate([LANDMARKS[LIPS_INNER_BOTTOM, :2], speaking[LIPS_INNER_BOTTOM, :2][::-1]])
+    photo = PHOTO.copy()
+    cv2.fillPoly(photo, [np.rint(mouth).astype(np.int32)], (40, 12, 14))
+    below = int(LANDMARKS[LIPS_OUTER_TOP, 1].min())
+    pictures = [luma(Ink(expression=e)(styled(speaking, photo=photo)).rgb)[below:] for e in (1.0, 1.25, 1.5)]
+    dark = [int((picture < 110).sum()) for picture in pictures]
     assert dark[0] < dark[1] < dark[2]
 
 

@@ -68,7 +68,7 @@ def _draw_brow(canvas: Canvas, face: FaceSketch, memory: FaceMemory, eye: EyePoi
     centre = np.clip(centre, *REACH) * np.minimum(trust, 1)
     thick = np.clip(1.55 * spread, 0.4, 1.05)
 
-    shape = memory.ease(f"brow {side}", np.stack([_calm(centre), _calm(thick), _calm(clear)]), SHAPE_TAU_S)
+    shape = memory.ease(f"brow {side}", _calm(np.stack([centre, thick, clear])), SHAPE_TAU_S)
     weight = dark * (level < skin[:, None] * 0.93)
     if weight.sum() > 0.2:
         tone = (colours * weight[..., None]).sum((0, 1)) / weight.sum()
@@ -101,6 +101,6 @@ def _outline(middle: Points, half: Points, shape: Points) -> Points:
 
 
 def _calm(values: Points) -> Points:
-    """Smoothed along the brow."""
-    padded = np.pad(values, 1, mode="edge")
-    return ((padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4).astype(np.float32)
+    """(n, STATIONS) smoothed along the brow."""
+    padded = np.concatenate([values[:, :1], values, values[:, -1:]], 1)
+    return ((padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]) / 4).astype(np.float32)

@@ -6,6 +6,7 @@ shape's own box. Runs on the main thread.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import cv2
@@ -62,10 +63,11 @@ def normals(path: Points) -> Points:
 
 def box_of(points: Points, margin: float, shape: tuple[int, ...]) -> Box | None:
     """The box of whole pixels round the points, cut to a picture of this shape; None where nothing is left."""
-    low, high = points.min(0) - margin, points.max(0) + margin
     height, width = shape[:2]
-    x0, y0 = max(int(np.floor(low[0])), 0), max(int(np.floor(low[1])), 0)
-    x1, y1 = min(int(np.ceil(high[0])) + 1, width), min(int(np.ceil(high[1])) + 1, height)
+    left, top = points.min(0).tolist()
+    right, bottom = points.max(0).tolist()
+    x0, y0 = max(math.floor(left - margin), 0), max(math.floor(top - margin), 0)
+    x1, y1 = min(math.ceil(right + margin) + 1, width), min(math.ceil(bottom + margin) + 1, height)
     return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
 
 

@@ -32,6 +32,7 @@ HALF_WIDTH, HALF_HEIGHT, DROP = 0.43, 0.34, 0.06  # of radius 1, over the distan
 BRIDGE_X = np.linspace(-0.10, 0.10, 7, dtype=np.float32)
 BRIDGE_Y = np.linspace(-0.22, 0.36, 36, dtype=np.float32)
 WORN_TAU_S, TAKEN_OFF_TAU_S, SHAPE_TAU_S = 0.8, 8.0, 0.25
+LOOK_AGAIN_S = 0.25  # at a face that wears none
 LOOK_EVERY_S = 0.08  # of the source's time: rims sit still on a face, their shape need not be measured at each frame
 NEAR = 0.05  # eye distances within which the generator's ink is the same rim
 TURN = 2  # steps of radius a rim may change by from ray to ray
@@ -43,7 +44,7 @@ def draw_glasses(canvas: Canvas, lines: GrayImage, face: FaceSketch, memory: Fac
     if face.detail < 0.5:
         return
     seat = _Seat.of(face)
-    if memory.due("glasses worn", LOOK_EVERY_S):
+    if memory.due("glasses worn", LOOK_EVERY_S if memory.get("glasses worn", 1.0) > 0.02 else LOOK_AGAIN_S):
         _look(face, seat, memory)
     worn = are_worn(memory)
     # Dark lenses need no rims, and what looks like rims round no eyes is something else.
@@ -193,15 +194,17 @@ def _best_path(gain: Floats) -> NDArray[np.intp]:
     Viterbi's dynamic programming, twice round, so that the second lap closes.
     """
     eyes, rays, radii = gain.shape
-    total = gain[:, 0].copy()
+    padded = np.full((eyes, radii + 2 * TURN), -1e6, np.float32)
+    total = padded[:, TURN:-TURN]
+    total[:] = gain[:, 0]
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * TURN + 1, 1)  # of `total`, as it changes
+    cost = TURN_COST * np.abs(np.arange(-TURN, TURN + 1, dtype=np.float32))
     came = np.zeros((2 * rays, eyes, radii), np.intp)
-    shifts = range(-TURN, TURN + 1)
     for step in range(1, 2 * rays):
-        padded = np.pad(total, ((0, 0), (TURN, TURN)), constant_values=-1e6)
-        options = np.stack([padded[:, TURN + s : TURN + s + radii] - TURN_COST * abs(s) for s in shifts])
-        choice = options.argmax(0)
-        came[step] = choice - TURN
-        total = options.max(0) + gain[:, step % rays]
+        options = windows - cost
+        came[step] = options.argmax(2)
+        np.add(options.max(2), gain[:, step % rays], out=total)
+    came -= TURN
     path = np.empty((eyes, 2 * rays), np.intp)
     at = total.argmax(1)
     for step in range(2 * rays - 1, -1, -1):

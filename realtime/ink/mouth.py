@@ -39,42 +39,44 @@ from realtime.landmarks import (
 from realtime.types import RgbImage
 
 SHUT, AJAR = 0.02, 0.07  # inner lips' gap over the mouth's width
+STATIONS = 31  # places along the mouth
+ENDS_REPEATED = np.clip(np.arange(-2, STATIONS + 2), 0, STATIONS - 1)
+_t = np.linspace(0, 1, STATIONS + 2)
+LINE_WIDTHS = np.sin(np.pi * (0.04 + 0.92 * _t)) ** 0.5 * (0.72 + 0.28 * np.cos(6 * np.pi * (_t - 0.5)))
+LOWER_WIDTHS = 0.55 * np.sin(np.pi * (0.03 + 0.94 * np.linspace(0, 1, STATIONS))) ** 0.7
+Shown = tuple[tuple[Points, Points], Points, float]  # upper and lower teeth, tongue, brightness of the teeth
 TEETH_TAU_S, LINE_TAU_S, CORNERS_TAU_S = 0.06, 0.4, 8.0
 DEPTHS = 20  # places between upper and lower lip where the photo is looked at
 
 
 def draw_mouth(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
     """Draws the mouth."""
-    upper, lower = (curve(face.points[chain], 31) for chain in (LIPS_INNER_TOP, LIPS_INNER_BOTTOM))
+    upper, lower = (curve(face.points[chain], STATIONS) for chain in (LIPS_INNER_TOP, LIPS_INNER_BOTTOM))
     corners = face.points[LIPS_OUTER_TOP[[0, -1]]]
-    opening = mouth_opening(face.points)
-    upper, lower, corners = _exaggerated(face, upper, lower, corners, memory)
-    ajar = smoothstep(SHUT, AJAR, opening)
+    ajar = smoothstep(SHUT, AJAR, mouth_opening(face.points))
     width = length(corners[1] - corners[0])
     alpha = face.alpha * smoothstep(0.14, 0.22, width / face.width)
     if alpha < 0.01:
         return
     lip = memory.ease("lip", middle_colour(sample(face.drawing, _lip_points(face))), 0.5)
-    middle = (upper + lower) / 2
     _clean(canvas, face, alpha)
     if face.touch_up.make_up != 1:
         _make_up(canvas, face, alpha)
-    if ajar > 0.01:
-        _draw_inside(canvas, face, upper, lower, lip, memory, alpha * ajar)
     # Full dark lips close in hardly any line, thin ones in a dark one: as the photo has it.
-    level = quantile(luma(sample(face.photo, middle[4:-4])), 0.4) / face.photo_skin
+    level = quantile(luma(sample(face.photo, ((upper + lower) / 2)[4:-4])), 0.4) / face.photo_skin
     strength = memory.ease_share("lip line", smoothstep(0.95, 0.45, level), LINE_TAU_S)
+    shown = _teeth_and_tongue(face, upper, lower, memory) if ajar > 0.01 else None
+    upper, lower, corners = _exaggerated(face, upper, lower, corners, memory)
+    if shown is not None:
+        _draw_inside(canvas, face, upper, lower, lip, shown, alpha * ajar)
+    middle = (upper + lower) / 2
     ink = face.ink * np.float32(0.75) + lip * np.float32(0.20)
     line = middle + (upper - middle) * ajar
     line = np.concatenate([corners[:1] * 0.3 + line[:1] * 0.7, line, corners[1:] * 0.3 + line[-1:] * 0.7])
-    t = np.linspace(0, 1, len(line))
-    profile = np.sin(np.pi * (0.04 + 0.92 * t)) ** 0.5 * (0.72 + 0.28 * np.cos(6 * np.pi * (t - 0.5)))
     full = face.stroke_px(5.0 + 2.2 * strength) * clamp(width / (0.36 * face.width), 0.6, 1.15)
-    canvas.stroke(line.astype(np.float32), (full * profile).astype(np.float32), ink, (0.7 + 0.25 * strength) * alpha)
+    canvas.stroke(line.astype(np.float32), full * LINE_WIDTHS, ink, (0.7 + 0.25 * strength) * alpha)
     if ajar > 0.05:
-        t = np.linspace(0, 1, len(lower))
-        profile = np.sin(np.pi * (0.03 + 0.94 * t)) ** 0.7
-        canvas.stroke(lower, (0.55 * full * profile).astype(np.float32), ink + 0.35 * (lip - ink), 0.8 * alpha * ajar)
+        canvas.stroke(lower, full * LOWER_WIDTHS, ink + 0.35 * (lip - ink), 0.8 * alpha * ajar)
     _draw_lip_shadow(canvas, face, alpha)
 
 
@@ -133,7 +135,7 @@ def _lip_points(face: FaceSketch) -> Points:
 
 
 def _draw_inside(
-    canvas: Canvas, face: FaceSketch, upper: Points, lower: Points, lip: Colour, memory: FaceMemory, alpha: float
+    canvas: Canvas, face: FaceSketch, upper: Points, lower: Points, lip: Colour, shown: Shown, alpha: float
 ) -> None:
     """The dark of the mouth, tongue and teeth, clipped by the inner lips."""
     outline = np.concatenate([upper, lower[::-1]])
@@ -147,7 +149,7 @@ def _draw_inside(
     redness = lip - luma(lip)
     picture[:] = np.clip(face.ink * np.float32(0.8) + lip * np.float32(0.10) + redness * np.float32(0.2), 0, 255)
 
-    teeth, tongue, brightness = _teeth_and_tongue(face, upper, lower, memory)
+    teeth, tongue, brightness = shown
     soft_px = 0.004 * face.width
     tongue_colour = np.clip(lip * np.float32(0.54) + redness * np.float32(0.35), 0, 255)
     _draw_band(picture, box, upper, lower, tongue, tongue_colour, soft_px)
@@ -188,9 +190,7 @@ def _draw_band(
     blend(picture, colour, soft_coverage(np.concatenate([edges[0], edges[1][::-1]]), box, soft_px), 1.0)
 
 
-def _teeth_and_tongue(
-    face: FaceSketch, upper: Points, lower: Points, memory: FaceMemory
-) -> tuple[tuple[Points, Points], Points, float]:
+def _teeth_and_tongue(face: FaceSketch, upper: Points, lower: Points, memory: FaceMemory) -> Shown:
     """Upper teeth, lower teeth and tongue, each (2, n): from where to where, in shares of the lips' gap.
 
     The last value is how bright the teeth are in the photo, over its skin.
@@ -222,7 +222,7 @@ def _teeth_and_tongue(
     below = np.where(apart, below, 1.0)
     tongue = 1 - _band((flesh > 0.5)[:, ::-1], share, 0.5)[::-1]
     tongue[0] = np.maximum(tongue[0], above[1])
-    found = np.stack([_calm(above), _calm(below), _calm(tongue)]).astype(np.float32)
+    found = _calm(np.concatenate([above, below, tongue])).astype(np.float32).reshape(3, 2, -1)
     found = memory.ease("teeth", found, TEETH_TAU_S)
     return (found[0], found[1]), found[2], brightness
 
@@ -252,12 +252,10 @@ def _band(hits: NDArray[np.bool_], share: Points, latest: float = 0.45) -> Point
     return np.where(long_enough, np.stack([first, last]), 0.0)
 
 
-def _calm(band: Points) -> Points:
-    """Smoothed along the mouth: median against single stations, then a mean."""
-    padded = np.pad(band, ((0, 0), (2, 2)), mode="edge")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, 5, axis=1)
-    middle = np.pad(np.sort(windows, -1)[..., 2], ((0, 0), (2, 2)), mode="edge")
-    return np.lib.stride_tricks.sliding_window_view(middle, 5, axis=1) @ vector(1, 2, 3, 2, 1) / 9
+def _calm(bands: Points) -> Points:
+    """(bands, n) smoothed along the mouth: median against single stations, then a mean."""
+    middle = np.sort(np.lib.stride_tricks.sliding_window_view(bands[:, ENDS_REPEATED], 5, axis=1), -1)[..., 2]
+    return np.lib.stride_tricks.sliding_window_view(middle[:, ENDS_REPEATED], 5, axis=1) @ vector(1, 2, 3, 2, 1) / 9
 
 
 def _draw_lip_shadow(canvas: Canvas, face: FaceSketch, alpha: float) -> None:

@@ -51,11 +51,12 @@ def light_on(face: FaceSketch, eye: Eye, memory: FaceMemory, side: int) -> Light
 class Cues:
     """What the photo shows where an eye should be, brightness over that of the face's skin.
 
-    ring: the skin below the eye. likeness: correlation (-1..1) with a dark disc on a bright ground, where the iris
+    ring: the skin below the eye. foreign: how far its hue is from the skin's. likeness: correlation (-1..1) with a dark disc on a bright ground, where the iris
     should be. contrast: white minus iris. openness: 0 closed to 1.
     """
 
     ring: float
+    foreign: float
     likeness: float
     contrast: float
     opened: float
@@ -64,7 +65,10 @@ class Cues:
     def of(cls, face: FaceSketch, eye: Eye) -> Cues:
         """Measured in this frame's photo."""
         below = np.concatenate([eye.own_lower[3:-3:3] + eye.down * (eye.width * k) for k in (0.18, 0.28, 0.38)])
-        ring = min(quantile(luma(sample(face.photo, below)), 0.5) / face.photo_skin, 1.0)
+        colours = sample(face.photo, below)
+        ring = min(quantile(luma(colours), 0.5) / face.photo_skin, 1.0)
+        middle, skin = middle_colour(colours), face.skin / face.gain
+        hues = middle / max(float(luma(middle)), 8.0) - skin / max(float(luma(skin)), 8.0)
         points = (eye.own_upper[2:-2] * (1 - LID_SHARES) + eye.own_lower[2:-2] * LID_SHARES).reshape(-1, 2)
         level = np.minimum(luma(sample(face.photo, points)) / face.photo_skin, 1.5)
         across = (points - eye.iris) @ eye.right / max(length(eye.across), 1e-3)
@@ -76,12 +80,12 @@ class Cues:
         iris, white = level[radius < 0.75], level[radius > 1.15]
         seen = len(iris) > 2 and len(white) > 2
         contrast = quantile(white, 0.7) - quantile(iris, 0.5) if seen else 0.0
-        return cls(ring, likeness, contrast, eye.opened)
+        return cls(ring, float(np.abs(hues).max()), likeness, contrast, eye.opened)
 
     @property
     def score(self) -> float:
         """Above 0.1: most likely an uncovered eye. The weights were chosen on some hundred portraits."""
-        skin = 1.6 * (self.ring - 0.5)
+        skin = 1.6 * (self.ring - 0.5) - 3 * clamp(self.foreign - 0.25, 0, 0.5)  # a mirror's hue is no skin's
         pattern = 0.8 * self.likeness + 0.6 * clamp(self.contrast, -0.3, 0.5)
         return skin + self.opened * pattern + (1 - self.opened) * 0.3  # closed: only the skin tells
 

@@ -139,6 +139,7 @@ def test_student_learns_and_carries_on(tmp_path: Path, rng: np.random.Generator)
     from training.train import Trainer, student_from_checkpoint
 
     torch.manual_seed(1)
+    torch.set_num_threads(1)  # on busy cores several wait for each other
     trainer = Trainer(1.0, "cpu")
     pairs = batches([_example(rng)], 64, 6, rng)
     losses = [trainer.step(*next(pairs)) for _ in range(40)]

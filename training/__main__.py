@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,7 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             import torch  # noqa: F401
         except ImportError as error:
             raise UsageError(f"Training needs the package {error.name}: pip install -e .[train]") from error
-        make_style(given, "python -m training " + shlex.join(words))
+        folders = {
+            str(f) for f in (given.photos, given.clips, given.out) if f is not None
+        }  # where is nobody's business
+        command = shlex.join(Path(word).name if word in folders else word for word in words)
+        make_style(given, f"python -m training {command}")
     except LiveToonError as error:
         _say(str(error))
         return error.exit_code
@@ -136,7 +141,7 @@ def _claim(out: Path, given: argparse.Namespace, pictures: list[tuple[str, bool]
             "same again to carry on, or --out a new folder."
         )
     if before["teacher_sha256"] != drawn_by:
-        _say(f"The teacher has changed since {out / 'examples'} was drawn; remove run's folder to draw anew.")
+        _say(f"The teacher has changed since {out / 'examples'} was drawn; remove {out} to draw anew.")
 
 
 def _finish(given: argparse.Namespace, plan: Any, commit: str, command: str) -> None:
@@ -210,4 +215,5 @@ def _say(message: str) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite end is an interrupt
     sys.exit(main())

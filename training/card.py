@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,10 +58,18 @@ def card(made: Made, command: str) -> str:
     }
     start = "from random weights" if made.start is None else f"from the weights of `{made.start}`"
     held_out = (
-        f"({made.held_out} pictures: every 15th photo by name, and clips named on the command line; PSNR and SSIM "
-        f"against the teacher)\n\n{table(made.figures)}"
+        f"({made.held_out} pictures, of every 15th photo by name and the clips that the command names), PSNR and SSIM "
+        f"against the teacher:\n\n{table(made.figures)}"
         if made.figures
         else "(no picture was held out)"
+    )
+    data = (
+        f"**Data.** {made.drawn} pictures drawn by `training/teacher.py` of commit {made.commit}, degraded as webcams "
+        "do (`training/degrade.py`)."
+    )
+    training = (
+        f"**Training.** `{command}`, {start}: {made.minutes:.1f} minutes on {made.device}, {made.steps} steps, "
+        f"{made.crops} crops of 192 pixels; the weights are a running mean."
     )
     return f"""# {made.style}: {made.kind}.onnx
 
@@ -73,11 +82,9 @@ def card(made: Made, command: str) -> str:
 | network | `training/student.py`, f32, no normalisation layers |
 | licence | {made.licence} |
 
-**Data.** {made.drawn} pictures drawn by `training/teacher.py` of commit {made.commit}, degraded as webcams do
-(`training/degrade.py`).
+{textwrap.fill(data, 120)}
 
-**Training.** `{command}`, {start}: {made.minutes:.1f} minutes on {made.device}, {made.steps} steps, {made.crops} crops
-of 192 pixels; the weights are a running mean.
+{textwrap.fill(training, 120)}
 
 **Held out** {held_out}
 

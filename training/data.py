@@ -7,12 +7,15 @@ processes of its own, batches on any thread.
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
+import threading
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import cv2
@@ -37,6 +40,7 @@ CLIP_STEP = 10  # every tenth frame of a clip
 FACE_MARGIN_PX = 16  # a stored face is this much larger on each side than the crop: room for shifts of 6 %
 CONTEXT_PX = 48  # the teacher sees this much more around it
 SIDE_MIN_PX = 208  # of a drawn picture: a training crop must fit in
+PHOTO_MIN_PX = 64
 FACE_PX = (80, 240)  # how high a webcam frame 640 wide shows a face
 _MODELS = ("face_landmarker.task", "selfie_segmentation_landscape.tflite", "selfie_segmentation.tflite")
 
@@ -118,7 +122,8 @@ def draw_all(jobs: Sequence[Job], out: Path, workers: int, say: Say) -> None:
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_open_worker, initargs=(out,))
     try:
         drawn = [pool.submit(_draw_job, job) for job in left]
-        with tqdm(total=len(left), desc="Drawing", unit="picture", dynamic_ncols=True) as bar:
+        rarely = 0.5 if sys.stderr.isatty() else 60
+        with tqdm(total=len(left), desc="Drawing", unit="picture", dynamic_ncols=True, mininterval=rarely) as bar:
             for future in as_completed(drawn):
                 if (failure := future.result()) is not None:
                     say(f"Left out: {failure}")
@@ -164,8 +169,16 @@ _worker: tuple[Path, Perceiving]  # of a drawing process
 def _open_worker(out: Path) -> None:
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent alone decides; the picture at hand is finished
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
     _worker = out, Perceiving(print)
+
+
+def _leave_with_parent() -> None:
+    """Ends this process once its parent was killed: it would wait for work for ever."""
+    if (parent := parent_process()) is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _draw_job(job: Job) -> str | None:
@@ -175,6 +188,9 @@ def _draw_job(job: Job) -> str | None:
         picture = _read(job)
     except LiveToonError as error:
         return str(error)
+    if min(picture.shape[:2]) < PHOTO_MIN_PX:
+        size = f"{picture.shape[1]}x{picture.shape[0]}"
+        return f"{job.source} is too small with {size}; expected {PHOTO_MIN_PX} pixels or more each way."
     person, faces = perceive(picture)
     seed = zlib.crc32(job.name.encode())
     if faces:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import copy
 import math
-import queue
 import signal
 import sys
-import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -37,6 +37,7 @@ BATCH = 12
 CROP_PX = 192
 LEARNING_RATE = 2e-3
 LEARNING_RATE_ON = 1e-3  # from the weights of another style: enough to learn another hand, too little to forget
+BATCHES_AHEAD = 4
 AVERAGE = 0.998  # the shipped weights are a running mean over some 500 steps
 SAVE_EVERY_S = 60
 SHEET_EVERY_S = 300
@@ -189,32 +190,31 @@ def train(kind: str, plan: Plan, stop: Stop, position: int = 0) -> None:
     examples = load(plan.examples / kind, [job for job in plan.jobs if not job.held_out])
     held_out = evenly(load(plan.examples / kind, [job for job in plan.jobs if job.held_out]), SHEET_ROWS)
 
-    ready: queue.Queue[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = queue.Queue(4)
-
-    def produce() -> None:
-        for pair in batches(examples, CROP_PX, BATCH, np.random.default_rng(trainer.steps)):
-            ready.put(pair)
-
-    threading.Thread(target=produce, daemon=True).start()
+    pairs = batches(examples, CROP_PX, BATCH, np.random.default_rng(trainer.steps))
     parent = parent_process()
     saved_s = sheet_s = trainer.spent_s
     loss = None
     began, crops = time.monotonic(), trainer.crops
-    with tqdm(
-        total=round(trainer.budget_s),
-        initial=int(trainer.spent_s),
-        desc=f"{kind:10}",
-        unit="s",
-        position=position,
-        dynamic_ncols=True,
-        mininterval=1 if sys.stderr.isatty() else SAVE_EVERY_S,
-        bar_format="{desc} {percentage:3.0f}% |{bar}| {elapsed} so far, {remaining} left {postfix}",
-    ) as bar:
+    with (
+        ThreadPoolExecutor(1) as ahead,
+        tqdm(
+            total=round(trainer.budget_s),
+            initial=int(trainer.spent_s),
+            desc=f"{kind:10}",
+            unit="s",
+            position=position,
+            dynamic_ncols=True,
+            mininterval=1 if sys.stderr.isatty() else SAVE_EVERY_S,
+            bar_format="{desc} {percentage:3.0f}% |{bar}| {elapsed} so far, {remaining} left {postfix}",
+        ) as bar,
+    ):
+        ready = deque(ahead.submit(next, pairs) for _ in range(BATCHES_AHEAD))
         while trainer.spent_s < trainer.budget_s:
             if stop.is_set() or (parent is not None and not parent.is_alive()):
                 break
             step_began = time.monotonic()
-            now = trainer.step(*ready.get())
+            ready.append(ahead.submit(next, pairs))
+            now = trainer.step(*ready.popleft().result())
             trainer.spent_s += time.monotonic() - step_began
             loss = now if loss is None else 0.98 * loss + 0.02 * now
             rate = (trainer.crops - crops) / max(time.monotonic() - began, 1e-3)
@@ -227,7 +227,7 @@ def train(kind: str, plan: Plan, stop: Stop, position: int = 0) -> None:
                 write_sheet(trainer.mean, held_out, plan.out / f"{kind}.png")
                 sheet_s = trainer.spent_s
     trainer.save(checkpoint)
-    if held_out:
+    if held_out and not stop.is_set():
         write_sheet(trainer.mean, held_out, plan.out / f"{kind}.png")
 
 

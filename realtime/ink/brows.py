@@ -23,6 +23,7 @@ STATIONS = 9
 ACROSS = np.linspace(-6.6, 2.1, 30, dtype=np.float32)
 LIKELY = np.exp(-((ACROSS / 4.5) ** 2))  # where a brow may be expected
 REACH = (-4.8, 0.8)  # how far the mass may lie from the mesh
+LOOK_EVERY_S = 0.06  # of the source's time: kept relative to the mesh, a brow moves with it at once
 SHAPE_TAU_S, COLOUR_TAU_S, VISIBLE_TAU_S, HEIGHT_TAU_S = 0.2, 0.6, 0.12, 8.0
 TAPER = (0.14, 0.48, 0.78, 0.95, 1.0, 1.0, 0.98, 0.9, 0.62)  # thickness from the temple to the nose
 
@@ -42,6 +43,25 @@ def _draw_brow(canvas: Canvas, face: FaceSketch, memory: FaceMemory, eye: EyePoi
     thin = np.linalg.norm(half, axis=1, keepdims=True)
     half = half * np.maximum(1, least / np.maximum(thin, 1e-3))
 
+    if memory.due(f"brow {side}", LOOK_EVERY_S):
+        _look(face, middle, half, memory, side)
+    shape, tone = memory[f"brow {side}"], memory[f"brow colour {side}"] * face.photo_skin
+    seen = float(shape[2].mean())
+    visible = memory.ease_share(f"brow seen {side}", smoothstep(0.34, 0.56, seen), VISIBLE_TAU_S)
+    alpha = face.alpha * face.detail * visible * smoothstep(0.06, 0.12, reach / face.width)
+    if alpha < 0.01:
+        return
+    colour = face.drawn(tone) * np.float32(0.74) + face.ink * np.float32(0.12)
+    raised = (
+        float((middle.mean(0) - face.points[[eye.outer_corner, eye.inner_corner]].mean(0)) @ face.down) / face.width
+    )
+    usual = memory.ease_share(f"brow height {side}", raised, HEIGHT_TAU_S)
+    middle = middle + (face.expression - 1) * (raised - usual) * face.width * face.down
+    canvas.fill(_outline(middle, half, shape), colour.astype(np.float32), 0.92 * alpha, 0.0022 * face.width)
+
+
+def _look(face: FaceSketch, middle: Points, half: Points, memory: FaceMemory, side: int) -> None:
+    """Measures the brow's place, thickness and colour in this frame's photo."""
     grid = middle[:, None] + half[:, None] * ACROSS[None, :, None]  # (stations, across, 2)
     place = grid.astype(np.float32) - 0.5
     colours = cv2.remap(
@@ -68,27 +88,14 @@ def _draw_brow(canvas: Canvas, face: FaceSketch, memory: FaceMemory, eye: EyePoi
     centre = np.clip(centre, *REACH) * np.minimum(trust, 1)
     thick = np.clip(1.55 * spread, 0.4, 1.05)
 
-    shape = memory.ease(f"brow {side}", _calm(np.stack([centre, thick, clear])), SHAPE_TAU_S)
+    memory.ease(f"brow {side}", _calm(np.stack([centre, thick, clear])), SHAPE_TAU_S)
     weight = dark * (level < skin[:, None] * 0.93)
     if weight.sum() > 0.2:
         tone = (colours * weight[..., None]).sum((0, 1)) / weight.sum()
         believed = float(clear.mean())
     else:
         tone, believed = vector(0.5, 0.45, 0.42) * face.photo_skin, 0.05
-    tone = memory.ease(f"brow colour {side}", tone / face.photo_skin, COLOUR_TAU_S, believed) * face.photo_skin
-
-    seen = float(shape[2].mean())
-    visible = memory.ease_share(f"brow seen {side}", smoothstep(0.34, 0.56, seen), VISIBLE_TAU_S)
-    alpha = face.alpha * face.detail * visible * smoothstep(0.06, 0.12, reach / face.width)
-    if alpha < 0.01:
-        return
-    colour = face.drawn(tone) * np.float32(0.74) + face.ink * np.float32(0.12)
-    raised = (
-        float((middle.mean(0) - face.points[[eye.outer_corner, eye.inner_corner]].mean(0)) @ face.down) / face.width
-    )
-    usual = memory.ease_share(f"brow height {side}", raised, HEIGHT_TAU_S)
-    middle = middle + (face.expression - 1) * (raised - usual) * face.width * face.down
-    canvas.fill(_outline(middle, half, shape), colour.astype(np.float32), 0.92 * alpha, 0.0022 * face.width)
+    memory.ease(f"brow colour {side}", tone / face.photo_skin, COLOUR_TAU_S, believed)
 
 
 def _outline(middle: Points, half: Points, shape: Points) -> Points:

@@ -43,7 +43,13 @@ def light_on(face: FaceSketch, eye: Eye, memory: FaceMemory, side: int) -> Light
     # Bags and rims of glasses lie there too: the cheeks and forehead have a say.
     photo = 0.65 * photo + 0.35 * face.skin / face.gain
     drawing = 0.65 * drawing + 0.35 * face.skin
-    both = memory.ease(f"light {side}", np.stack([photo, drawing]), LIGHT_TAU_S)
+    memory.ease(f"light {side}", np.stack([photo, drawing]), LIGHT_TAU_S)
+    return light_of(memory, side)
+
+
+def light_of(memory: FaceMemory, side: int) -> Light:
+    """The light on one eye as it is remembered."""
+    both = memory[f"light {side}"]
     return Light(np.maximum(both[0], 3), np.maximum(both[1], 3))
 
 
@@ -51,8 +57,8 @@ def light_on(face: FaceSketch, eye: Eye, memory: FaceMemory, side: int) -> Light
 class Cues:
     """What the photo shows where an eye should be, brightness over that of the face's skin.
 
-    ring: the skin below the eye. foreign: how far its hue is from the skin's. likeness: correlation (-1..1) with a dark disc on a bright ground, where the iris
-    should be. contrast: white minus iris. openness: 0 closed to 1.
+    ring: the skin below the eye. foreign: how far its hue is from the skin's. likeness: correlation (-1..1) with a dark
+    disc on a bright ground, where the iris should be. contrast: white minus iris. opened: 0 closed to 1.
     """
 
     ring: float
@@ -165,8 +171,11 @@ def iris_colour(light: Light, memory: FaceMemory) -> Colour:
     return np.clip(vivid * (aim / max(grey, 1.0)), 8, 215).astype(np.float32)
 
 
-def white_colour(face: FaceSketch, eye: Eye, light: Light, trust: float, memory: FaceMemory, side: int) -> Colour:
-    """RGB of the white in the drawing: the photo's where it can be seen, never much above the light on the lids."""
+def remember_white(face: FaceSketch, eye: Eye, light: Light, trust: float, memory: FaceMemory, side: int) -> None:
+    """Keeps the RGB of the white in the drawing, "white {side}".
+
+    It is the photo's where it can be seen, never much above the light on the lids.
+    """
     level = float(luma(light.drawing))
     # What white paper would be in this light: paler than the skin, with the tint the light gives to common skin.
     tint = np.clip(light.drawing / max(level, 1.0) / COMMON_SKIN, 0.25, 2.0)
@@ -184,4 +193,4 @@ def white_colour(face: FaceSketch, eye: Eye, light: Light, trust: float, memory:
         # Reddened corners are not the white's colour: only its brightness is taken, with a trace of its hue.
         measured = 0.75 * paper * (aim / max(float(luma(paper)), 1.0)) + 0.25 * measured
         paper = 0.35 * paper + 0.65 * measured
-    return memory.ease(f"white {side}", np.clip(paper, 0, 246), LIGHT_TAU_S)
+    memory.ease(f"white {side}", np.clip(paper, 0, 246), LIGHT_TAU_S)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.ink.canvas import Box, Canvas, blend, box_of, coverage, curve, soft_coverage
-from realtime.ink.eye_colour import Cues, evidence, iris_colour, light_on, remember_iris, white_colour
+from realtime.ink.eye_colour import Cues, evidence, iris_colour, light_of, light_on, remember_iris, remember_white
 from realtime.ink.eye_shape import SAMPLES, Eye, shape_eye, usual_openness
 from realtime.ink.face import FaceSketch
 from realtime.ink.measure import (
@@ -34,6 +34,7 @@ from realtime.landmarks import EYES
 from realtime.types import GrayImage
 
 VISIBLE_TAU_S = 0.25
+LOOK_EVERY_S = 0.06  # of the source's time: light and colours change slowly
 CREASE_AT = np.linspace(0.07, 0.34, 10, dtype=np.float32)  # places above the upper lid, in eye widths
 CREASE_TAU_S, LASHES_TAU_S = 0.4, 0.3
 LASHES_AT, LID_AT = (-0.02, 0.02, 0.06), (0.16, 0.22)  # places above the upper lid's edge, in eye widths
@@ -54,22 +55,33 @@ def draw_eyes(canvas: Canvas, lines: GrayImage, face: FaceSketch, memory: FaceMe
     """Draws both eyes. `lines`: the generator's ink: glasses in it stay on top."""
     usual = usual_openness(face, memory)
     eyes = [shape_eye(face, points, openness, memory.profile) for points, openness in zip(EYES, usual, strict=True)]
+    if memory.due("light 0", LOOK_EVERY_S):
+        _look(face, eyes, memory)
+    for side, eye in enumerate(eyes):
+        visible = float(memory[f"visible {side}"])
+        # The far eye of a turned face gets narrow: below this it is only a blot.
+        alpha = face.alpha * visible * smoothstep(0.09, 0.13, eye.width / face.width)
+        if alpha > 0.01:
+            iris = iris_colour(light_of(memory, side), memory)
+            _draw_eye(canvas, lines, face, eye, iris, memory[f"white {side}"], alpha)
+            _draw_lids(canvas, face, eye, memory, side, alpha)
+            _keep_glasses(canvas, lines, eye)
+            _draw_crease(canvas, face, eye, memory, side, alpha * face.detail)
+
+
+def _look(face: FaceSketch, eyes: list[Eye], memory: FaceMemory) -> None:
+    """Measures what changes slowly: light, colours, what is to be seen of the eyes, lashes and creases."""
     lights = [light_on(face, eye, memory, side) for side, eye in enumerate(eyes)]
     cues = [Cues.of(face, eye) for eye in eyes]
     seen = evidence(cues)
     remember_iris(face, eyes, lights, [smoothstep(0.1, 0.4, cue.likeness) for cue in cues], memory)
     for side, eye in enumerate(eyes):
         believed = max(eye.opened, 0.1)  # a blink is no time to judge
-        visible = float(memory.ease(f"visible {side}", seen[side], VISIBLE_TAU_S, believed))
-        # The far eye of a turned face gets narrow: below this it is only a blot.
-        alpha = face.alpha * visible * smoothstep(0.09, 0.13, eye.width / face.width)
-        if alpha > 0.01:
-            iris = iris_colour(lights[side], memory)
-            white = white_colour(face, eye, lights[side], seen[side], memory, side)
-            _draw_eye(canvas, lines, face, eye, iris, white, alpha)
-            _draw_lids(canvas, face, eye, memory, side, alpha)
-            _keep_glasses(canvas, lines, eye)
-            _draw_crease(canvas, face, eye, memory, side, alpha * face.detail)
+        memory.ease(f"visible {side}", seen[side], VISIBLE_TAU_S, believed)
+        remember_white(face, eye, lights[side], seen[side], memory, side)
+        memory.ease(f"lashes {side}", _lashes(face, eye), LASHES_TAU_S)
+        placed = _crease(face, eye)
+        memory.ease(f"crease {side}", placed, CREASE_TAU_S, 0.2 + 0.8 * placed[2])
 
 
 def _draw_eye(
@@ -201,17 +213,7 @@ def _draw_lids(canvas: Canvas, face: FaceSketch, eye: Eye, memory: FaceMemory, s
     ink = face.ink
     foreshort = clamp(eye.width / (0.2 * face.width), 0.5, 1.1)
     full = face.stroke_px(18) * foreshort
-    # Lashes as the person has them: how much darker the photo is along the lid than on the lid above.
-    edge, above = (
-        quantile(
-            luma(sample(face.photo, np.concatenate([eye.own_upper[3:-6] - eye.down * (k * eye.width) for k in at]))),
-            0.5,
-        )
-        for at in (LASHES_AT, LID_AT)
-    )
-    found = clamp(1 - edge / clamp(above, 0.45 * face.photo_skin, face.photo_skin), 0.0, 0.85)
-    lashes = memory.ease_share(f"lashes {side}", found, LASHES_TAU_S)
-    full *= 0.5 + 0.85 * lashes * face.touch_up.lashes
+    full *= 0.5 + 0.85 * float(memory[f"lashes {side}"]) * face.touch_up.lashes
 
     tail = (
         eye.upper[0]
@@ -229,8 +231,20 @@ def _draw_lids(canvas: Canvas, face: FaceSketch, eye: Eye, memory: FaceMemory, s
         canvas.stroke(part, widths, ink + 0.30 * (face.skin - ink), alpha * face.detail * 0.75 * eye.opened)
 
 
-def _draw_crease(canvas: Canvas, face: FaceSketch, eye: Eye, memory: FaceMemory, side: int, alpha: float) -> None:
-    """The fold above the upper lid, where the photo has one: a dark valley between lid and brow."""
+def _lashes(face: FaceSketch, eye: Eye) -> float:
+    """0..0.85: how much darker the photo is along the upper lid's edge than on the lid above."""
+    edge, above = (
+        quantile(
+            luma(sample(face.photo, np.concatenate([eye.own_upper[3:-6] - eye.down * (k * eye.width) for k in at]))),
+            0.5,
+        )
+        for at in (LASHES_AT, LID_AT)
+    )
+    return clamp(1 - edge / clamp(above, 0.45 * face.photo_skin, face.photo_skin), 0.0, 0.85)
+
+
+def _crease(face: FaceSketch, eye: Eye) -> tuple[float, float, float]:
+    """The fold above the upper lid, a dark valley in the photo: height and slope in eye widths, strength 0..1."""
     path = eye.upper[3:-2:2]
     across = CREASE_AT[:, None, None] * (eye.width * -eye.down)
     level = luma(sample(face.photo, (path + across).reshape(-1, 2)).reshape(len(CREASE_AT), len(path), 3))
@@ -240,10 +254,14 @@ def _draw_crease(canvas: Canvas, face: FaceSketch, eye: Eye, memory: FaceMemory,
     valley = np.minimum(below, above) - level
     at = CREASE_AT[valley.argmax(0)]
     depth = valley.max(0) / face.photo_skin
-    strength = smoothstep(0.015, 0.08, quantile(depth, 0.5))
-    believed = depth + 1e-4
-    height, slope = _weighted_line(np.linspace(-1, 1, len(path)), at, believed)
-    placed = memory.ease(f"crease {side}", (height, slope, strength), CREASE_TAU_S, 0.2 + 0.8 * strength)
+    height, slope = _weighted_line(np.linspace(-1, 1, len(path)), at, depth + 1e-4)
+    return height, slope, smoothstep(0.015, 0.08, quantile(depth, 0.5))
+
+
+def _draw_crease(canvas: Canvas, face: FaceSketch, eye: Eye, memory: FaceMemory, side: int, alpha: float) -> None:
+    """The fold above the upper lid, where the photo has one."""
+    path = eye.upper[3:-2:2]
+    placed = memory[f"crease {side}"]
     if placed[2] * alpha < 0.03:
         return
     t = np.linspace(-1, 1, len(path))

@@ -58,8 +58,8 @@ class FaceMemory:
         self.t = t
 
     def due(self, name: str, every_s: float) -> bool:
-        """Whether the value called `name` was last moved `every_s` ago, or never."""
-        return name not in self._times_s or self.t - self._times_s[name] >= every_s
+        """Whether the value called `name` is to be measured: never was, or `every_s` ago and the face is to be seen."""
+        return name not in self._times_s or (self.seen_s == self.t and self.t - self._times_s[name] >= every_s)
 
     def ease(self, name: str, target: ArrayLike, tau_s: float, weight: float = 1.0) -> NDArray[np.float32]:
         """The value called `name`, moved towards `target`; the first target is taken as it is.

@@ -6,16 +6,19 @@ run time and by `training` to cut its examples, so that both see the same crop.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from realtime.landmarks import CHIN, FOREHEAD_TOP, LEFT_TEMPLE, RIGHT_TEMPLE
+from realtime.types import Size
 
 CROP_PX = 256  # side of the square the face generator works on
 SHRINK_BELOW = 0.8  # crop pixels a frame pixel: below, plain interpolation would skip pixels
 CROP_TO_FACE = 1.6  # crop side over face height: the face fills 5/8 of the crop, hairline and chin lie inside
-
+MAX_GROWTH = 6.0  # a drawing of the crop enlarged more than this (a face larger than the frame) gains nothing
 WIDTH_TO_HEIGHT = 1.25  # a frontal face's height over its width: stands in for the height of a bowed head
 
 
@@ -50,22 +53,75 @@ def corners_in_frame(to_frame: NDArray[np.float32], side_px: int) -> NDArray[np.
     return corners @ to_frame.T
 
 
-def cut(rgb: NDArray[np.uint8], matrix: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The (CROP_PX, CROP_PX, channels) crop; outside of the frame its edge is repeated.
+@dataclass(frozen=True, slots=True, eq=False)
+class Shrink:
+    """What is averaged down before a crop is cut out of it: this part of the frame, to `size`.
 
-    A face larger than the crop is averaged down first, so that nothing finer than a crop pixel turns into noise.
+    matrix: (2, 3), from pixels of the shrunk part to crop pixels.
+    """
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    size: Size
+    matrix: NDArray[np.float32]
+
+
+def shrink(matrix: NDArray[np.float32], frame: Size) -> Shrink | None:
+    """How the frame is shrunk for a crop by this (2, 3) map, so that nothing finer than a crop pixel turns into noise;
+    None where the face is no larger than the crop.
     """
     scale = float(np.hypot(matrix[0, 0], matrix[0, 1]))
-    if scale < SHRINK_BELOW:
-        there = corners_in_frame(invert(matrix), CROP_PX)
-        h, w = rgb.shape[:2]
-        left, top = (int(np.clip(v, 0, limit - 1)) for v, limit in zip(there.min(axis=0), (w, h), strict=True))
-        right, bottom = (int(np.clip(v + 2, 1, limit)) for v, limit in zip(there.max(axis=0), (w, h), strict=True))
-        part = rgb[top : max(bottom, top + 1), left : max(right, left + 1)]
-        small = (max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale)))
-        back = np.array([part.shape[1] / small[0], part.shape[0] / small[1]], np.float32)  # part pixels a small one
-        rgb = cv2.resize(part, small, interpolation=cv2.INTER_AREA)
-        # pixel centres: part = (small + 0.5) * back - 0.5, frame = part + (left, top)
-        shift = matrix[:, :2] @ (0.5 * back - 0.5 + np.array([left, top], np.float32)) + matrix[:, 2]
-        matrix = np.concatenate([matrix[:, :2] * back, shift[:, None]], 1)
+    if scale >= SHRINK_BELOW:
+        return None
+    there = corners_in_frame(invert(matrix), CROP_PX)
+    limits = (frame.width, frame.height)
+    left, top = (int(np.clip(v, 0, limit - 1)) for v, limit in zip(there.min(axis=0), limits, strict=True))
+    right, bottom = (int(np.clip(v + 2, 1, limit)) for v, limit in zip(there.max(axis=0), limits, strict=True))
+    right, bottom = max(right, left + 1), max(bottom, top + 1)
+    size = Size(max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))
+    back = np.array([(right - left) / size.width, (bottom - top) / size.height], np.float32)  # part pixels a small one
+    # pixel centres: part = (small + 0.5) * back - 0.5, frame = part + (left, top)
+    shift = matrix[:, :2] @ (0.5 * back - 0.5 + np.array([left, top], np.float32)) + matrix[:, 2]
+    return Shrink(left, top, right, bottom, size, np.concatenate([matrix[:, :2] * back, shift[:, None]], 1))
+
+
+def cut(rgb: NDArray[np.uint8], matrix: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The (CROP_PX, CROP_PX, channels) crop; outside of the frame its edge is repeated."""
+    part = shrink(matrix, Size(rgb.shape[1], rgb.shape[0]))
+    if part is not None:
+        small = (part.size.width, part.size.height)
+        rgb = cv2.resize(rgb[part.top : part.bottom, part.left : part.right], small, interpolation=cv2.INTER_AREA)
+        matrix = part.matrix
     return cv2.warpAffine(rgb, matrix, (CROP_PX, CROP_PX), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Place:
+    """Where a crop's drawing goes in the frame: into this box of whole pixels.
+
+    side: of the square that the crop is drawn as, in pixels. matrix: (2, 3), from its pixels to the box's.
+    """
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    side: int
+    matrix: NDArray[np.float32]
+
+
+def place(to_crop: NDArray[np.float32], frame: Size) -> Place | None:
+    """Where the drawing of a crop that was cut by `to_crop` goes; None where that is outside of the frame."""
+    growth = 1 / float(np.hypot(to_crop[0, 0], to_crop[0, 1]))  # frame pixels a crop pixel
+    side = max(16, round(CROP_PX * min(growth, MAX_GROWTH)))
+    to_frame = invert(to_crop)
+    to_frame[:, :2] *= CROP_PX / side
+    corners = corners_in_frame(to_frame, side)
+    left, top = np.maximum(np.floor(corners.min(axis=0)), 0).astype(int)
+    right, bottom = np.minimum(np.ceil(corners.max(axis=0)), (frame.width, frame.height)).astype(int)
+    if right <= left or bottom <= top:
+        return None
+    to_frame[:, 2] -= (left, top)
+    return Place(int(left), int(top), int(right), int(bottom), side, to_frame)

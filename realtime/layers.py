@@ -61,7 +61,7 @@ def draw_layers(layers: Layers, size: Size, finish: Finish) -> tuple[RgbImage, G
     to = (size.width, size.height)
     ycc = cv2.cvtColor(layers.flat, cv2.COLOR_RGB2YCrCb)
     luma = cv2.extractChannel(ycc, 0)
-    stepped, soft, ink_table, line_keep, line_add, vivid = _tables(finish)
+    stepped, soft, ink_table, line_keep, line_add, vivid = finish_tables(finish)
 
     large = cv2.resize(luma, to, interpolation=cv2.INTER_LINEAR)
     large = cv2.addWeighted(large, 2.5, cv2.blur(large, (7, 7)), -1.5, 0)
@@ -72,7 +72,7 @@ def draw_layers(layers: Layers, size: Size, finish: Finish) -> tuple[RgbImage, G
     tone = cv2.LUT(large, stepped)
     around = np.ones((9, 9), np.uint8)
     variation = cv2.subtract(cv2.dilate(luma, around), cv2.erode(luma, around))
-    hard = cv2.resize(cv2.blur(cv2.LUT(variation, _smoothstep_table(0.03, 0.12)), (7, 7)), to)
+    hard = cv2.resize(cv2.blur(cv2.LUT(variation, hard_table()), (7, 7)), to)
     tone = _mix(tone, cv2.LUT(large, soft), hard)
     tone = cv2.GaussianBlur(tone, (3, 3), 0.6)
 
@@ -96,7 +96,7 @@ def _mix(a: GrayImage, b: GrayImage, share_of_a: GrayImage) -> GrayImage:
 
 
 @lru_cache(maxsize=16)
-def _tables(finish: Finish) -> tuple[Table, Table, Table, Table, Table, Table]:
+def finish_tables(finish: Finish) -> tuple[Table, Table, Table, Table, Table, Table]:
     """Stepped tone, soft tone, ink curve, what luma keeps under ink, what ink adds, chroma."""
     ink = np.arange(256) / 255.0
     return (
@@ -121,6 +121,11 @@ def _tone_table(finish: Finish, hardness: float, share: float) -> Table:
     lab = np.zeros((1, 256, 3), np.float32)
     lab[0, :, 0] = graded * 100
     return _to_u8(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)[0, :, 0])
+
+
+def hard_table() -> Table:
+    """How hard tone steps may be, by how much the luma varies nearby: 0 on a pale wall, 255 across an edge."""
+    return _smoothstep_table(0.03, 0.12)
 
 
 @lru_cache(maxsize=16)

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.crop import CROP_PX, corners_in_frame, crop_matrix, cut, invert
+from realtime.crop import Place, crop_matrix, cut, place
 from realtime.exposure import Exposure, apply_exposure, measure_exposure
 from realtime.layer_memory import LayerMemory
 from realtime.layers import Finish, Layers, draw_layers
@@ -29,7 +29,6 @@ MOOD_MIN, MOOD_STEP = 0.84, 0.01
 FACE_FADE_S = 0.25
 FACE_FORGET_S = 0.5
 FACE_MIN_PX = 40  # forehead to chin: below, the background generator draws it as well
-FACE_MAX_GROWTH = 6.0  # face crop enlarged more than this (a face larger than the frame) gains nothing
 
 
 class Generator(Protocol):
@@ -96,7 +95,7 @@ class Stylize:
 
         self._faces = {n: face for n, face in self._faces.items() if frame.t - face.seen_s <= FACE_FORGET_S}
         for face in scene.faces:
-            if _face_height(face) >= FACE_MIN_PX:
+            if face_height(face) >= FACE_MIN_PX:
                 self._draw_face(scene, face, exposure, finish, rgb, lines, first, dt)
         return Styled(scene, read_only(rgb), read_only(lines))
 
@@ -127,29 +126,18 @@ class Stylize:
         crop = apply_exposure(cut(frame.rgb, to_crop), exposure)
         layers = state.memory(_layers(self._face, crop), dt)
 
-        growth = 1 / float(np.hypot(to_crop[0, 0], to_crop[0, 1]))  # frame pixels a crop pixel
-        side = max(16, round(CROP_PX * min(growth, FACE_MAX_GROWTH)))
-        drawn, ink = draw_layers(layers, Size(side, side), finish)
-
-        to_frame = invert(to_crop)
-        to_frame[:, :2] *= CROP_PX / side
-        corners = corners_in_frame(to_frame, side)
-        left, top = np.maximum(np.floor(corners.min(axis=0)), 0).astype(int)
-        right, bottom = np.minimum(np.ceil(corners.max(axis=0)), (frame.size.width, frame.size.height)).astype(int)
-        if right <= left or bottom <= top:
+        there = place(to_crop, frame.size)
+        if there is None:
             return
-        to_frame[:, 2] -= (left, top)
-        box = (int(right - left), int(bottom - top))
-        drawn = cv2.warpAffine(drawn, to_frame, box, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        ink = cv2.warpAffine(ink, to_frame, box, flags=cv2.INTER_LINEAR)
-        edge = np.array([[side / _EDGE_PX, 0, 0], [0, side / _EDGE_PX, 0], [0, 0, 1]], np.float32)
-        edge_to_frame = np.concatenate([to_frame, [[0, 0, 1]]]).astype(np.float32) @ edge
-        share = cv2.warpAffine(_soft_edge(), edge_to_frame[:2], box, flags=cv2.INTER_LINEAR) * np.float32(
-            state.presence
-        )
-        place = np.s_[top:bottom, left:right]
-        rgb[place] = cv2.blendLinear(drawn, np.ascontiguousarray(rgb[place]), share, 1 - share)
-        lines[place] = cv2.blendLinear(ink, np.ascontiguousarray(lines[place]), share, 1 - share)
+        drawn, ink = draw_layers(layers, Size(there.side, there.side), finish)
+        box = (there.right - there.left, there.bottom - there.top)
+        drawn = cv2.warpAffine(drawn, there.matrix, box, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        ink = cv2.warpAffine(ink, there.matrix, box, flags=cv2.INTER_LINEAR)
+        share = cv2.warpAffine(soft_edge(), edge_matrix(there), box, flags=cv2.INTER_LINEAR)
+        share *= np.float32(state.presence)
+        at = np.s_[there.top : there.bottom, there.left : there.right]
+        rgb[at] = cv2.blendLinear(drawn, np.ascontiguousarray(rgb[at]), share, 1 - share)
+        lines[at] = cv2.blendLinear(ink, np.ascontiguousarray(lines[at]), share, 1 - share)
 
 
 def with_strength(finish: Finish, strength: float) -> Finish:
@@ -176,18 +164,23 @@ def _layers(generator: Generator, rgb: RgbImage) -> Layers:
     return Layers(np.ascontiguousarray(out[..., :3]), np.ascontiguousarray(out[..., 3]))
 
 
-def _face_height(face: Face) -> float:
+def face_height(face: Face) -> float:
     """Height of the landmarks' bounding box in pixels."""
     return float(np.ptp(face.landmarks[:, 1]))
 
 
-_EDGE_PX = 64
+EDGE_PX = 64
 
 
 @lru_cache(maxsize=1)
-def _soft_edge() -> Mask:
+def soft_edge() -> Mask:
     """How much of the face crop is put back: 1 inside, 0 at the crop's edge, as (64, 64) f32 of a superellipse."""
-    axis = (np.arange(_EDGE_PX, dtype=np.float32) + 0.5) / (_EDGE_PX / 2) - 1
+    axis = (np.arange(EDGE_PX, dtype=np.float32) + 0.5) / (EDGE_PX / 2) - 1
     radius = (np.abs(axis[None, :]) ** 3 + np.abs(axis[:, None]) ** 3) ** (1 / 3)
     t = np.clip((0.94 - radius) / (0.94 - 0.68), 0, 1)
     return (t * t * (3 - 2 * t)).astype(np.float32)
+
+
+def edge_matrix(there: Place) -> NDArray[np.float32]:
+    """The (2, 3) affine map from pixels of `soft_edge` to those of the box."""
+    return there.matrix * np.array([there.side / EDGE_PX, there.side / EDGE_PX, 1], np.float32)

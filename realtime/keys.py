@@ -15,9 +15,10 @@ from typing import TypeVar
 from realtime.settings import Background, Look
 from realtime.styles import Style
 
-HELP = "q quit  space pause  n style  [ ] strength  b background  m mirror  s snapshot  h keys"
+HELP = "q quit  space pause  n style  [ ] strength  e expression  b background  m mirror  s snapshot  h keys"
 BACKGROUNDS = (Background("style"), Background("blur"), Background("color", color=(32, 160, 96)))
 STRENGTH_STEP = 0.1
+EXPRESSIONS = (1.0, 1.25, 1.5)
 ESCAPE = "\x1b"
 
 T = TypeVar("T")
@@ -55,6 +56,8 @@ class Keys:
         elif key in ("[", "]"):
             step = STRENGTH_STEP if key == "]" else -STRENGTH_STEP
             self._change(replace(look, strength=round(min(1.0, max(0.0, look.strength + step)), 2)))
+        elif key == "e":
+            self._change(replace(look, expression=_after(look.expression, list(EXPRESSIONS))))
         elif key == "b":
             self._change(replace(look, background=_after(look.background, list(BACKGROUNDS))))
         elif key == "m":
@@ -76,7 +79,8 @@ class Keys:
         if self._help_shown:
             return HELP
         strength = "" if self._look.strength == 1 else f" {self._look.strength:.0%}"
-        return f"{self._look.style}{strength}" + (" PAUSED" if self.paused else "")
+        expression = "" if self._look.expression == 1 else f" expression {self._look.expression:g}"
+        return f"{self._look.style}{strength}{expression}" + (" PAUSED" if self.paused else "")
 
     def _change(self, look: Look) -> None:
         style = next((s for s in self.styles if s.name == look.style), None)

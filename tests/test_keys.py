@@ -42,6 +42,15 @@ def test_strength_stays_within_its_range() -> None:
     assert shown.looks[-1].strength == 1
 
 
+def test_expression_goes_round_and_is_said() -> None:
+    shown = Shown()
+    for _ in range(3):
+        shown.keys("e")
+    assert [look.expression for look in shown.looks] == [1.25, 1.5, 1.0]
+    shown.keys("e")
+    assert "expression 1.25" in shown.keys.status
+
+
 def test_the_other_keys() -> None:
     shown = Shown()
     shown.keys("b")

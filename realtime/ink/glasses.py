@@ -31,7 +31,7 @@ RADII = np.linspace(0.5, 1.5, 34, dtype=np.float32)
 HALF_WIDTH, HALF_HEIGHT, DROP = 0.43, 0.34, 0.06  # of radius 1, over the distance between the eyes
 BRIDGE_X = np.linspace(-0.10, 0.10, 7, dtype=np.float32)
 BRIDGE_Y = np.linspace(-0.22, 0.36, 36, dtype=np.float32)
-WORN_TAU_S, TAKEN_OFF_TAU_S, SHAPE_TAU_S = 0.8, 8.0, 0.25
+WORN_TAU_S, TAKEN_OFF_TAU_S, SHAPE_TAU_S, INKED_TAU_S = 0.8, 8.0, 0.25, 0.08
 LOOK_AGAIN_S = 0.25  # at a face that wears none
 LOOK_EVERY_S = 0.08  # of the source's time: rims sit still on a face, their shape need not be measured at each frame
 NEAR = 0.05  # eye distances within which the generator's ink is the same rim
@@ -61,7 +61,7 @@ def draw_glasses(canvas: Canvas, lines: GrayImage, face: FaceSketch, memory: Fac
     bridge = curve(np.stack([ends[0], *bridge, ends[1]]), RAYS)
     near_px = NEAR * seat.span
     found = np.stack([_inked(lines, path, near_px) for path in (rims[0][:-1:4], rims[1][:-1:4], bridge)])
-    inked = memory.ease("rims inked", found, SHAPE_TAU_S)
+    inked = memory.ease("rims inked", found, INKED_TAU_S)
     # What is drawn between pieces of the generator's rim is of its weight and colour.
     share = inked[:2].mean(1).max()
     colour = colour + smoothstep(0.1, 0.4, share) * (face.ink - colour)

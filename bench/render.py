@@ -11,14 +11,15 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import TracebackType
 from typing import Any, Self
 
 import cv2
 import numpy as np
 
+import realtime.exposure_memory
 import realtime.layer_memory
-import realtime.stylize
+import realtime.picture_memory
 from engines.assets import model_file
 from engines.engine import Engine
 from engines.select import open_engine
@@ -37,9 +38,20 @@ from realtime.types import Frame, RgbImage, Scene, Size
 Say = Callable[[str], None]
 Draw = Callable[[Frame], RgbImage]
 
-PARTS = ("landmarks", "mask", "layers", "exposure")  # everything that smooths over time and can be switched off
+PARTS = (
+    "landmarks",
+    "mask",
+    "layers",
+    "picture",
+    "exposure",
+)  # everything that smooths over time and can be switched off
 DRAWN_ROOM = Background()
 AT_ONCE_S = 1e-9  # a time constant that lets every change through at once
+MEMORIES = {
+    "layers": realtime.layer_memory,
+    "picture": realtime.picture_memory,
+    "exposure": realtime.exposure_memory,
+}
 
 
 @dataclass(slots=True)
@@ -179,11 +191,7 @@ def peers(say: Say) -> list[Rendering]:
 @contextmanager
 def _switched_off(parts: frozenset[str]) -> Iterator[None]:
     """Sets the time constants of these parts to nothing, for as long as the block runs."""
-    wanted: list[tuple[ModuleType, str]] = []
-    if "layers" in parts:
-        wanted.append((realtime.layer_memory, "TAU_S"))
-    if "exposure" in parts:
-        wanted.append((realtime.stylize, "EXPOSURE_TAU_S"))
+    wanted = [(module, "TAU_S") for name, module in MEMORIES.items() if name in parts]
     before: list[Any] = [getattr(module, name) for module, name in wanted]
     try:
         for module, name in wanted:

@@ -84,8 +84,9 @@ def still_photo(
 def sweeping_bar(renderings: Sequence[Rendering], size: Size) -> dict[str, Figures]:
     """How much of a bar that sweeps by at 1,000 px/s over a plain wall is left where it last was two frames before.
 
-    ghost: the largest |d| there, in 1/255, from the same frame drawn without a past, less what the wall ahead of the
-    bar differs by (exposure). Each level is a bar of its own brightness; `ghost` is the worst.
+    ghost: the largest |d| there, in 1/255, from the same frame drawn by a filter that saw the empty wall only, less
+    what the wall ahead of the bar differs by (exposure). Each level is a bar of its own brightness; `ghost` is the
+    worst.
     """
     figures: dict[str, Figures] = {}
     for rendering in renderings:
@@ -111,7 +112,9 @@ def _ghost(rendering: Rendering, size: Size, level: int) -> float:
     worst = 0.0
     for number, picture in drawn.items():
         rendering.reset()
-        alone = rendering.draw(frame_at(_barred(wall, lefts[number], level), 0.0, 0))
+        for index in range(BAR_LEAD_IN):
+            rendering.draw(frame_at(wall, index / BAR_FPS, index))
+        alone = rendering.draw(frame_at(_barred(wall, lefts[number], level), BAR_LEAD_IN / BAR_FPS, BAR_LEAD_IN))
         off = picture.astype(np.float32) - alone.astype(np.float32)
         off -= np.median(off[:, lefts[number] + 2 * BAR_PX :], axis=(0, 1))
         left_for_good = slice(lefts[number - GHOST_FRAMES], lefts[number - GHOST_FRAMES + 1])  # so many frames ago

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from realtime.types import GrayImage, RgbImage
 
@@ -40,7 +41,16 @@ def measure_exposure(rgb: RgbImage) -> Exposure:
     Measured on every fourth pixel of every fourth row; the black point is lowered by at most what keeps a
     picture without blacks (fog, a pale wall) pale.
     """
-    luma = _luma(rgb[::4, ::4])
+    return stretch(luma_samples(rgb))
+
+
+def luma_samples(rgb: RgbImage) -> GrayImage:
+    """Luma of every fourth pixel of every fourth row."""
+    return cv2.cvtColor(np.ascontiguousarray(rgb[::4, ::4]), cv2.COLOR_RGB2GRAY)
+
+
+def stretch(luma: NDArray[np.uint8] | NDArray[np.float32]) -> Exposure:
+    """As `measure_exposure`, of luma samples, 0..255."""
     low, high = (float(p) / 255 for p in np.percentile(luma, (1, 98)))
     low = 0.6 * min(low, 0.6 * high)
     gain = float(np.clip((WHITE_TARGET - BLACK_TARGET) / max(high - low, 1e-3), GAIN_MIN, GAIN_MAX))
@@ -51,7 +61,3 @@ def apply_exposure(rgb: RgbImage, exposure: Exposure) -> RgbImage:
     """The stretched picture, clipped to 0..255."""
     levels = np.arange(256, dtype=np.float32) * exposure.gain + exposure.offset * 255
     return cv2.LUT(rgb, np.clip(levels + 0.5, 0, 255).astype(np.uint8))
-
-
-def _luma(rgb: RgbImage) -> GrayImage:
-    return cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2GRAY)

@@ -1,7 +1,8 @@
 """Layers kept steady in time, before tone steps make flicker of noise.
 
-Comes in: this frame's `Layers` and the time since the last. Goes out: layers that follow a real change at once and
-average a small one away. Runs on the main thread, one memory a picture region (the frame, each face crop).
+Comes in: this frame's `Layers`, the picture they were drawn from, how it moved, and the time since the last. Goes out:
+layers that average, and then hold, what is drawn from the same things, and follow at once where the picture changes.
+Runs on the main thread, one memory a picture region (the frame, each face crop).
 """
 
 from __future__ import annotations
@@ -11,42 +12,99 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.layers import Layers
+from realtime.motion import moved
+from realtime.types import Flow, Mask, RgbImage
 
-TAU_S = 0.116  # time constant where nothing but noise changes: a weight of 0.25 a frame at 30 fps
-FLAT_STILL, FLAT_MOVED = 6, 24  # change in 1/255 below which a pixel is still, above which it is new
-INK_STILL, INK_MOVED = 20, 80
+TAU_S = 1.0  # what stays the same is averaged for so long and then held
+RECENT = 2.0  # a plain mean has 1; higher, what is recent counts more, so that less of what was uncovered stays
+MOVING_TAU_S = 0.5  # what moves without changing is averaged: held, it would blur from being moved again and again
+NOISE_LEAST = 0.5
+STILL_NOISE, CHANGED = 3.5, 20.0  # change of the picture, in units of its noise and in 1/255: none, and new
+LAYER_STILL, LAYER_CHANGED = 8.0, 40.0  # the same of the layers, in 1/255
+INK_SHARE = 0.3  # ink varies more than colour
+CHANGE_HZ = 250.0  # how fast the new is taken where all is new
+
+HALF = np.float32(0.5)
+
+Values = NDArray[np.float32]
 
 
 class LayerMemory:
-    """Dead-band exponential smoothing: weight `1 - exp(-dt / tau)` for small changes, rising to 1 for large ones."""
+    """A running mean of each place, moved along with the picture. `reset()` forgets it.
 
-    def __init__(self) -> None:
-        self._flat: NDArray[np.float32] | None = None
-        self._ink: NDArray[np.float32] | None = None
+    What the mean is made of counts in seconds: `age`, up to `TAU_S`. Where the picture it was drawn from changes by
+    more than its noise, the age falls and the new is taken. Two half steps give the same as a whole one.
+    """
 
-    def __call__(self, layers: Layers, dt_s: float) -> Layers:
-        """The smoothed layers; `dt_s` seconds passed since the last call."""
-        flat, ink = layers.flat.astype(np.float32), layers.ink.astype(np.float32)
-        if self._flat is not None and self._ink is not None and self._ink.shape == ink.shape:
-            still = float(1 - np.exp(-max(dt_s, 0.0) / TAU_S))
-            flat = _blend(flat, self._flat, still, FLAT_STILL, FLAT_MOVED)
-            ink = _blend(ink, self._ink, still, INK_STILL, INK_MOVED)
-        self._flat, self._ink = flat, ink
-        return Layers(cv2.convertScaleAbs(flat), cv2.convertScaleAbs(ink))
+    def __init__(self, steadiness: float = 1.0) -> None:
+        self._steadiness = steadiness
+        self.reset()
 
     def reset(self) -> None:
         """Forget: the next layers pass as they are."""
-        self._flat = self._ink = None
+        self._mean: Values | None = None
+        self._picture = self._age = np.zeros((0, 0), np.float32)
+
+    def __call__(
+        self, layers: Layers, dt_s: float, seen: RgbImage, flow: Flow | None = None, live: Mask | None = None
+    ) -> Layers:
+        """The layers to show, `dt_s` seconds after the last.
+
+        seen: what they were drawn from, their size. flow: how it moved, in its pixels. live: (h/2, w/2) 0..1, where
+        nothing is to be kept.
+        """
+        tau_s = TAU_S * self._steadiness
+        new = cv2.merge([*cv2.split(layers.flat), layers.ink]).astype(np.float32)
+        height, width = layers.ink.shape
+        half = (width // 2, height // 2)
+        picture = cv2.resize(seen, half, interpolation=cv2.INTER_AREA).astype(np.float32)
+        if self._mean is None or self._mean.shape != new.shape or tau_s < 1e-6:
+            self._mean, self._picture = new, picture
+            self._age = np.zeros(half[::-1], np.float32)
+            return layers
+        if dt_s > 0:
+            self._mean = self._updated(self._mean, new, picture, dt_s, tau_s, flow, live)
+        shown = cv2.split(np.round(self._mean).astype(np.uint8))
+        return Layers(cv2.merge(shown[:3]), shown[3])
+
+    def _updated(
+        self,
+        mean: Values,
+        new: Values,
+        picture: Values,
+        dt_s: float,
+        tau_s: float,
+        flow: Flow | None,
+        live: Mask | None,
+    ) -> Values:
+        before, age = self._picture, self._age
+        height, width = new.shape[:2]
+        half = (age.shape[1], age.shape[0])
+        moving = np.zeros_like(age)
+        if flow is not None and flow.any():
+            mean, before, age = moved(mean, flow), moved(before, flow * HALF), moved(age, flow * HALF)
+            moving = (cv2.resize(np.abs(flow).max(axis=2), half) > 0).astype(np.float32)
+        change = _most(cv2.blur(cv2.absdiff(picture, before), (3, 3)))
+        noise = max(float(np.median(change[::2, ::2])), NOISE_LEAST)
+        change = cv2.dilate(change, np.ones((3, 3), np.uint8))
+        still = min(STILL_NOISE * noise, CHANGED / 2)
+        changed = np.clip((change - still) / (CHANGED - still), 0, 1)
+        drawn = cv2.resize(cv2.absdiff(new, mean), half, interpolation=cv2.INTER_AREA)
+        drawn = cv2.multiply(cv2.blur(drawn, (3, 3)), (1, 1, 1, INK_SHARE))
+        changed = np.maximum(changed, np.clip((_most(drawn) - LAYER_STILL) / (LAYER_CHANGED - LAYER_STILL), 0, 1))
+        if live is not None:
+            changed = np.maximum(changed, live)
+        kept = np.where(age < tau_s, 1 - (age / (age + dt_s)) ** RECENT, -np.expm1(-dt_s / MOVING_TAU_S) * moving)
+        weight = np.maximum(kept, -np.expm1(-dt_s * CHANGE_HZ * changed**3)).astype(np.float32)
+        self._age = np.minimum(age + dt_s, tau_s * (1 - changed) ** 2).astype(np.float32)
+        self._picture = cv2.blendLinear(picture, before, weight, 1 - weight)
+        weight = cv2.resize(weight, (width, height))
+        return cv2.blendLinear(new, mean, weight, 1 - weight)
 
 
-def _blend(
-    new: NDArray[np.float32], old: NDArray[np.float32], still: float, low: float, high: float
-) -> NDArray[np.float32]:
-    """`old` moved towards `new` by a weight that rises from `still` at a change of `low` to 1 at `high`."""
-    change = cv2.blur(cv2.absdiff(new, old), (3, 3))  # one noisy pixel must not count as motion
-    if change.ndim == 3:
-        red, green, blue = cv2.split(change)
-        change = cv2.max(cv2.max(red, green), blue)
-    slope = (1 - still) / (high - low)
-    weight = np.clip(change * np.float32(slope) + np.float32(still - slope * low), np.float32(still), np.float32(1))
-    return cv2.blendLinear(new, old, weight, 1 - weight)
+def _most(channels: Values) -> Values:
+    """The largest of the channels."""
+    first, *others = cv2.split(channels)
+    for other in others:
+        first = cv2.max(first, other)
+    return first

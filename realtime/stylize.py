@@ -17,14 +17,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.crop import Place, crop_matrix, cut, place
-from realtime.exposure import Exposure, apply_exposure, measure_exposure
+from realtime.crop import CROP_PX, Place, crop_matrix, cut, place
+from realtime.exposure import Exposure, apply_exposure
+from realtime.exposure_memory import ExposureMemory
+from realtime.landmarks import EYES, LIPS_OUTER
 from realtime.layer_memory import LayerMemory
 from realtime.layers import Finish, Layers, draw_layers
+from realtime.motion import flow_in_crop
+from realtime.picture_memory import PictureMemory
 from realtime.types import Face, GrayImage, Mask, RgbImage, Scene, Size, Styled, read_only
 
 GENERATOR_PIXELS = 640 * 368  # the scale the background generator was trained at
-EXPOSURE_TAU_S = 0.6  # slower than a webcam's own automatic exposure: the two must not swing together
 MOOD_MIN, MOOD_STEP = 0.84, 0.01
 FACE_FADE_S = 0.25
 FACE_FORGET_S = 0.5
@@ -49,6 +52,7 @@ class _FaceState:
     memory: LayerMemory
     presence: float
     seen_s: float
+    to_crop: NDArray[np.float32] | None = None
 
 
 def generator_size(frame: Size) -> Size:
@@ -64,7 +68,9 @@ def generator_size(frame: Size) -> Size:
 class Stylize:
     """Draws frame and faces with the two generators of a style. `finish` may be replaced between two frames."""
 
-    def __init__(self, background: Generator, face: Generator, finish: Finish) -> None:
+    def __init__(self, background: Generator, face: Generator, finish: Finish, steadiness: float = 1.0) -> None:
+        """steadiness: 0 each frame for itself, 1 fully steady."""
+        self._steadiness = steadiness
         self.finish = finish
         self._background = background
         self._face = face
@@ -72,8 +78,9 @@ class Stylize:
 
     def reset(self) -> None:
         """Forget everything that was seen."""
-        self._memory = LayerMemory()
-        self._exposure: Exposure | None = None
+        self._memory = LayerMemory(self._steadiness)
+        self._picture = PictureMemory(self._steadiness)
+        self._exposure = ExposureMemory(self._steadiness)
         self._faces: dict[int, _FaceState] = {}  # by track
         self._last_s: float | None = None
 
@@ -88,8 +95,10 @@ class Stylize:
 
         size = self._background.size
         small = cv2.resize(frame.rgb, (size.width, size.height), interpolation=cv2.INTER_AREA)
-        exposure = self._follow(measure_exposure(small), dt)
-        layers = self._memory(_layers(self._background, apply_exposure(small, exposure)), dt)
+        exposure = self._exposure(small, dt)
+        seen = apply_exposure(small, exposure)
+        flow = None if scene.flow is None else scene.flow * np.float32(size.width / frame.size.width)
+        layers = self._memory(_layers(self._background, seen), dt, seen, flow)
         finish = with_mood(self.finish, exposure)
         rgb, lines = draw_layers(layers, frame.size, finish)
 
@@ -97,14 +106,8 @@ class Stylize:
         for face in scene.faces:
             if face_height(face) >= FACE_MIN_PX:
                 self._draw_face(scene, face, exposure, finish, rgb, lines, first, dt)
+        rgb = self._picture(rgb, scene.flow, dt)
         return Styled(scene, read_only(rgb), read_only(lines))
-
-    def _follow(self, measured: Exposure, dt: float) -> Exposure:
-        if self._exposure is None:
-            self._exposure = measured
-        else:
-            self._exposure = self._exposure.towards(measured, float(1 - np.exp(-max(dt, 0.0) / EXPOSURE_TAU_S)))
-        return self._exposure
 
     def _draw_face(
         self,
@@ -120,11 +123,17 @@ class Stylize:
         """Draws one face into `rgb` and `lines`."""
         frame = scene.frame
         to_crop = crop_matrix(face.landmarks)
-        state = self._faces.setdefault(face.track, _FaceState(LayerMemory(), 1.0 if first else 0.0, frame.t))
+        state = self._faces.setdefault(
+            face.track, _FaceState(LayerMemory(self._steadiness), 1.0 if first else 0.0, frame.t)
+        )
         state.seen_s = frame.t
         state.presence = min(1.0, state.presence + max(dt, 0.0) / FACE_FADE_S)
         crop = apply_exposure(cut(frame.rgb, to_crop), exposure)
-        layers = state.memory(_layers(self._face, crop), dt)
+        flow = None
+        if scene.flow is not None and state.to_crop is not None:
+            flow = flow_in_crop(scene.flow, frame.rgb.shape[:2], to_crop, state.to_crop, CROP_PX, CROP_PX // 2)
+        state.to_crop = to_crop
+        layers = state.memory(_layers(self._face, crop), dt, crop, flow, _live(face.landmarks, to_crop))
 
         there = place(to_crop, frame.size)
         if there is None:
@@ -179,6 +188,15 @@ def soft_edge() -> Mask:
     radius = (np.abs(axis[None, :]) ** 3 + np.abs(axis[:, None]) ** 3) ** (1 / 3)
     t = np.clip((0.94 - radius) / (0.94 - 0.68), 0, 1)
     return (t * t * (3 - 2 * t)).astype(np.float32)
+
+
+def _live(landmarks: NDArray[np.float32], to_crop: NDArray[np.float32]) -> Mask:
+    """Where eyes and mouth are in the crop, at half its size: they are drawn as they are now."""
+    places = (landmarks[:, :2] @ to_crop[:, :2].T + to_crop[:, 2]) / 2
+    live = np.zeros((CROP_PX // 2, CROP_PX // 2), np.float32)
+    for part in (*(eye.opening for eye in EYES), LIPS_OUTER):
+        cv2.fillConvexPoly(live, cv2.convexHull(np.round(places[part]).astype(np.int32)), 1.0)
+    return cv2.blur(cv2.dilate(live, np.ones((3, 3), np.uint8)), (3, 3))
 
 
 def edge_matrix(there: Place) -> NDArray[np.float32]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 RgbImage = NDArray[np.uint8]  # (h, w, 3), red first, 0..255
 GrayImage = NDArray[np.uint8]  # (h, w), 0..255
 Mask = NDArray[np.float32]  # (h, w), 0..1
+Flow = NDArray[np.float32]  # (h, w, 2), how far back in x and y each place was in the frame before
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,8 @@ class Scene:
     person: (h, w) f32 0..1, how much each place belongs to a person. It covers the whole frame, mostly at a smaller
         size than the frame: enlarge it where it is used.
     faces: none is a value, not an error.
+    flow: how the frame moved since the last, at low resolution, in pixels of the frame; None when not known; `steady`
+        measures it.
     fresh: nothing seen before has to do with it (the first frame, a cut, a gap): stages forget; `steady` says so.
     """
 
@@ -89,6 +92,7 @@ class Scene:
     person: Mask
     faces: tuple[Face, ...]
     fresh: bool = False
+    flow: Flow | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,11 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-import realtime.layer_memory
-import realtime.stylize
 from bench import earlier, metrics, quality, scenes, sheet
 from bench.clip import frames_of, measure_clip, truth_beside
-from bench.render import PARTS, Rendering, Studio, variants
+from bench.render import MEMORIES, PARTS, Rendering, Studio, variants
 from realtime.source.open import DEMO_CLIP
 from realtime.types import Face, Frame, RgbImage, Scene, Size
 
@@ -281,7 +279,7 @@ def test_figures_that_are_unknown_or_bad_are_marked_in_the_table() -> None:
 
 def test_each_part_that_smooths_can_be_switched_off() -> None:
     """Guards the names that are switched from outside: a part that is off must make a difference, and only then."""
-    before = realtime.layer_memory.TAU_S, realtime.stylize.EXPOSURE_TAU_S
+    before = [module.TAU_S for module in MEMORIES.values()]
     noise = np.random.default_rng(0)
 
     def frames() -> Iterator[Frame]:
@@ -300,7 +298,7 @@ def test_each_part_that_smooths_can_be_switched_off() -> None:
             drawn = {name: other.draw(frame) for name, other in others.items()}
     for name, picture in drawn.items():
         assert metrics.change(full, picture).mean > 0.01, name
-    after = realtime.layer_memory.TAU_S, realtime.stylize.EXPOSURE_TAU_S
+    after = [module.TAU_S for module in MEMORIES.values()]
     assert after == before
 
 

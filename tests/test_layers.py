@@ -2,12 +2,10 @@ from itertools import pairwise
 
 import cv2
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 
-from realtime.layer_memory import LayerMemory
 from realtime.layers import Finish, Layers, draw_layers
 from realtime.stylize import with_strength
 from realtime.types import Size
@@ -77,41 +75,6 @@ def test_an_edge_is_steeper_than_plain_enlarging_makes_it() -> None:
     assert np.abs(np.diff(drawn)).max() > 1.25 * np.abs(np.diff(plain)).max()
     assert drawn.min() >= drawn[:40].min(), "no dark halo beside the edge"
     assert drawn.max() <= drawn[88:].max(), "no bright halo beside the edge"
-
-
-def test_noise_on_a_still_scene_is_averaged_and_a_change_is_taken_at_once() -> None:
-    random = np.random.default_rng(0)
-    memory = LayerMemory()
-    base = np.full((48, 64, 3), 120)
-    last = None
-    raw_change, smooth_change = [], []
-    for _ in range(40):
-        noisy = layers(np.clip(base + random.normal(0, 4, base.shape), 0, 255))
-        smooth = memory(noisy, 1 / 30)
-        if last is not None:
-            raw_change.append(np.abs(noisy.flat.astype(int) - last[0]).mean())
-            smooth_change.append(np.abs(smooth.flat.astype(int) - last[1]).mean())
-        last = (noisy.flat.astype(int), smooth.flat.astype(int))
-    assert np.mean(smooth_change) < 0.45 * np.mean(raw_change)
-    moved = memory(layers(200), 1 / 30)
-    assert np.abs(moved.flat.astype(int) - 200).max() <= 1
-
-
-@pytest.mark.parametrize("fps", [15, 30, 60])
-def test_the_same_time_gives_the_same_curve_at_any_frame_rate(fps: int) -> None:
-    memory = LayerMemory()
-    memory(layers(120), 0)
-    for _ in range(round(0.2 * fps)):
-        result = memory(layers(125), 1 / fps)
-    expected = 120 + 5 * (1 - np.exp(-0.2 / 0.116))
-    assert float(result.flat.mean()) == pytest.approx(expected, abs=1.0)
-
-
-def test_forgotten_means_new() -> None:
-    memory = LayerMemory()
-    memory(layers(100), 0)
-    memory.reset()
-    assert np.array_equal(memory(layers(104), 1 / 30).flat, layers(104).flat)
 
 
 @given(st.floats(0, 1))

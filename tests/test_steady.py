@@ -11,7 +11,7 @@ from realtime.types import Face, Frame, Scene
 
 Points = NDArray[np.float32]
 HEIGHT_PX = 200.0
-ROOM = np.random.default_rng(5).integers(0, 256, (90, 160, 3)).astype(np.uint8)
+ROOM = np.random.default_rng(5).integers(0, 256, (9, 16, 3)).repeat(10, 0).repeat(10, 1).astype(np.uint8)
 PERSON = np.zeros((9, 16), np.float32)
 
 

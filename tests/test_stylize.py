@@ -147,14 +147,26 @@ def test_dim_frames_reach_the_generators_bright_and_both_at_the_same_exposure() 
     assert middle == pytest.approx(float(background.seen[0][180, 320].mean()), abs=6)
 
 
-def test_exposure_follows_a_jump_of_light_slowly_and_a_cut_at_once() -> None:
+def test_a_jump_of_all_light_is_taken_out_at_once_and_a_cut_is_measured_anew() -> None:
     stylize, background, _ = stylizer(Copy)
     grey = np.tile(np.linspace(0, 200, FRAME.width).astype(np.uint8)[None, :, None], (FRAME.height, 1, 3))
     stylize(scene(rgb=grey, t=0))
-    stylize(scene(rgb=grey // 3, t=1 / 30, index=1))
-    slow = background.seen[-1].max()
-    stylize(replace(scene(rgb=grey // 3, t=2 / 30, index=2), fresh=True))
-    assert slow < 100 < 180 < background.seen[-1].max()
+    first = background.seen[-1].astype(int)
+    stylize(scene(rgb=grey // 3 * 2, t=1 / 30, index=1))
+    assert np.abs(background.seen[-1] - first).max() < 8
+    stylize(replace(scene(rgb=grey // 12, t=2 / 30, index=2), fresh=True))
+    assert background.seen[-1].max() < 100, "no more light than the gain allows"
+
+
+def test_without_steadiness_every_frame_is_drawn_for_itself() -> None:
+    rng = np.random.default_rng(2)
+    frames = [rng.integers(0, 256, (FRAME.height, FRAME.width, 3), np.uint8) for _ in range(3)]
+    background, face = Copy(generator_size(FRAME), (0, 0, 0)), Copy(Size(CROP_PX, CROP_PX), (0, 0, 0))
+    used = Stylize(background, face, PLAIN, steadiness=0)
+    for number, rgb in enumerate(frames):
+        styled = used(scene(rgb=rgb, t=number / 30, index=number))
+    alone = Stylize(background, face, PLAIN, steadiness=0)(scene(rgb=frames[-1]))
+    np.testing.assert_array_equal(styled.rgb, alone.rgb)
 
 
 def test_two_faces_swap_their_order_without_swapping_their_memory() -> None:

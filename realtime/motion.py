@@ -1,0 +1,92 @@
+"""How the picture moves from one frame to the next, at low resolution: shared by everything that is kept steady.
+
+Comes in: a frame. Goes out: for each place the step back to where it was in the frame before. Runs on the main thread.
+Source: DIS optical flow, Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.types import Flow, GrayImage, Mask, RgbImage
+
+FLOW_PIXELS = 320 * 180  # of the small grey picture that motion is looked for in
+FLOW_LEAST_PX = 16  # side of the smallest picture that DIS works on
+STILL_PX = 0.1  # of a small pixel: shorter steps are noise; from twice as long on they count whole
+AROUND_PX = 9  # where a step must explain what changed
+EXPLAINS, EXPLAINS_NOT = 0.75, 0.85  # what a believed step, and one not believed, may leave of the change
+CHANGE_LEAST = 0.3  # of 255: change that needs no explanation
+
+
+class Motion:
+    """Remembers the last frame. `reset()` forgets it."""
+
+    def __init__(self) -> None:
+        self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the last frame."""
+        self._last: GrayImage | None = None
+
+    def __call__(self, rgb: RgbImage) -> Flow | None:
+        """(h, w, 2) f32 at low resolution, x and y in pixels of the frame; None for a first frame."""
+        height, width = rgb.shape[:2]
+        scale = min(1.0, (FLOW_PIXELS / (height * width)) ** 0.5)
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        gray = cv2.cvtColor(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+        last, self._last = self._last, gray
+        if last is None or last.shape != gray.shape or min(size) < FLOW_LEAST_PX:
+            return None
+        flow = self._dis.calc(gray, last, None)
+        flow *= _believed(gray, last, flow)[..., None]
+        return np.asarray(flow * np.array([width / size[0], height / size[1]], np.float32), np.float32)
+
+
+def _believed(now: GrayImage, before: GrayImage, flow: Flow) -> Mask:
+    """0..1, how much of each step is motion: it must be long and explain what changed better than noise does."""
+    length = cv2.magnitude(flow[..., 0], flow[..., 1])
+    still = cv2.blur(cv2.absdiff(now, before).astype(np.float32), (AROUND_PX, AROUND_PX))
+    along = cv2.blur(cv2.absdiff(now, moved(before, flow)).astype(np.float32), (AROUND_PX, AROUND_PX))
+    left = along / (still + CHANGE_LEAST)
+    better = np.clip((EXPLAINS_NOT - left) / (EXPLAINS_NOT - EXPLAINS), 0, 1)
+    share = cv2.blur(better * np.clip(length / STILL_PX - 1, 0, 1), (5, 5))
+    return np.asarray(np.clip(2 * share - 0.8, 0, 1), np.float32)  # exactly none in what is not sure
+
+
+def moved(picture: NDArray[Any], flow: Flow) -> NDArray[Any]:
+    """`picture` (h, w) or (h, w, channels), u8 or f32, moved along a flow of its own pixels, at any flow size."""
+    height, width = picture.shape[:2]
+    places = cv2.resize(flow, (width, height)) + _grid(height, width)
+    return cv2.remap(picture, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def flow_in_crop(
+    flow: Flow, frame: tuple[int, int], now: NDArray[np.float32], before: NDArray[np.float32], side: int, size: int
+) -> Flow:
+    """The flow of the frame as seen in a crop that moves itself: (size, size, 2) in pixels of a crop of `side`.
+
+    frame: height and width. now, before: (2, 3) affine maps from frame pixels to pixels of the crop.
+    """
+    height, width = frame
+    small = np.array([[flow.shape[1] / width, 0, 0], [0, flow.shape[0] / height, 0], [0, 0, 1]], np.float32)
+    to_frame = cv2.invertAffineTransform(now).astype(np.float32)
+    shrink = np.array([[side / size, 0, 0], [0, side / size, 0], [0, 0, 1]], np.float32)
+    back = (small @ np.vstack([to_frame, [0, 0, 1]]) @ shrink)[:2].astype(np.float32)  # crop place to flow place
+    step = cv2.warpAffine(
+        flow, back, (size, size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
+    )
+    places = _grid(size, size) * np.float32(side / size)
+    there = cv2.transform(cv2.transform(places, to_frame) + step, before)
+    return np.asarray(there - places, np.float32)
+
+
+@lru_cache(maxsize=16)
+def _grid(height: int, width: int) -> NDArray[np.float32]:
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    return np.dstack([x, y])

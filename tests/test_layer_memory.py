@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+
+from realtime.layer_memory import LayerMemory
+from realtime.layers import Layers
+from realtime.types import RgbImage
+
+SEEN = np.random.default_rng(1).integers(60, 200, (8, 8, 3)).repeat(8, 0).repeat(8, 1).astype(np.uint8)
+
+
+def layers(flat: int, ink: int = 0) -> Layers:
+    return Layers(np.full((64, 64, 3), flat, np.uint8), np.full((64, 64), ink, np.uint8))
+
+
+def boiling(number: int) -> Layers:
+    noise = np.random.default_rng(number).integers(-4, 5, (64, 64, 3))
+    return Layers((100 + noise).astype(np.uint8), np.zeros((64, 64), np.uint8))
+
+
+def seen(number: int) -> RgbImage:
+    return np.clip(SEEN + np.random.default_rng(number).normal(0, 3, SEEN.shape), 0, 255).astype(np.uint8)
+
+
+def test_what_is_drawn_from_the_same_things_is_averaged_and_then_held() -> None:
+    memory = LayerMemory()
+    shown = [memory(boiling(n), 1 / 30, seen(n)).flat.astype(int) for n in range(60)]
+    assert np.abs(shown[20] - 100).mean() < 1
+    assert np.abs(shown[59] - shown[40]).max() <= 1
+
+
+def test_what_changes_is_new_at_once() -> None:
+    memory = LayerMemory()
+    for _ in range(40):
+        memory(layers(100), 1 / 30, SEEN)
+    changed = SEEN.copy()
+    changed[:, :32] = 255 - changed[:, :32]
+    out = memory(layers(160), 1 / 30, changed)
+    assert out.flat[:, :24].min() >= 158
+
+
+def test_layers_that_change_much_are_new_whatever_is_seen() -> None:
+    memory = LayerMemory()
+    for _ in range(40):
+        memory(layers(100), 1 / 30, SEEN)
+    assert memory(layers(200, 255), 1 / 30, SEEN).flat.min() >= 198
+
+
+def test_where_it_is_live_nothing_is_kept() -> None:
+    memory, live = LayerMemory(), np.zeros((32, 32), np.float32)
+    live[:16] = 1
+    for _ in range(10):
+        memory(layers(100), 1 / 30, SEEN, live=live)
+    out = memory(layers(104), 1 / 30, SEEN, live=live)
+    assert out.flat[:28].min() == 104
+    assert out.flat[36:].max() <= 101
+
+
+def test_layers_move_along() -> None:
+    memory = LayerMemory()
+    picture = np.tile(np.linspace(0, 200, 64).astype(np.uint8)[None, :, None], (64, 1, 3))
+    ink = np.zeros((64, 64), np.uint8)
+    for _ in range(40):
+        memory(Layers(picture, ink), 1 / 30, picture)
+    step = np.roll(picture, 2, axis=1)
+    flow = np.tile(np.array([-2.0, 0.0], np.float32), (64, 64, 1))
+    boil = np.clip(step.astype(int) + 5, 0, 255).astype(np.uint8)
+    out = memory(Layers(boil, ink), 1 / 30, step, flow).flat.astype(int)
+    assert np.abs(out - step)[:, 8:-8].max() <= 2
+
+
+def test_half_steps_equal_whole_steps() -> None:
+    whole, half = LayerMemory(), LayerMemory()
+    for memory in (whole, half):
+        memory(layers(100), 0, SEEN)
+        memory(layers(100), 0.1, SEEN)
+    for _ in range(3):
+        a = whole(layers(106), 0.1, SEEN).flat
+        half(layers(106), 0.05, SEEN)
+        b = half(layers(106), 0.05, SEEN).flat
+        assert np.abs(a.astype(int) - b).max() <= 1
+
+
+def test_no_time_no_change_and_reset_is_a_new_object() -> None:
+    used, new = LayerMemory(), LayerMemory()
+    for n in range(5):
+        last = used(boiling(n), 1 / 30, SEEN)
+    np.testing.assert_array_equal(used(boiling(9), 0.0, SEEN).flat, last.flat)
+    used.reset()
+    for n in range(5):
+        np.testing.assert_array_equal(used(boiling(n), 1 / 30, SEEN).flat, new(boiling(n), 1 / 30, SEEN).flat)
+
+
+@pytest.mark.parametrize("steadiness", [0.0, 1.0])
+def test_steadiness_of_none_keeps_nothing(steadiness: float) -> None:
+    memory = LayerMemory(steadiness)
+    for _ in range(10):
+        memory(layers(100), 1 / 30, SEEN)
+    assert (memory(layers(103), 1 / 30, SEEN).flat.min() == 103) == (steadiness == 0)

@@ -23,7 +23,7 @@ from realtime.ink.glasses import are_worn
 from realtime.landmarks import EYES, eye_openness, gaze_offset
 from realtime.loop import Stop
 from realtime.perceive import Perceiver
-from realtime.profile import Profile, profile_path, write_profile
+from realtime.profile import Profile, check_writable, profile_path, write_profile
 from realtime.settings import Pace, Settings
 from realtime.sinks.preview import Preview, display_answers
 from realtime.source import open_source
@@ -164,6 +164,7 @@ def run_calibration(settings: Settings, say: Say) -> int:
     """Opens the camera, calibrates and writes the profile. Gives the exit code; raises `LiveToonError`."""
     profile_name = settings.profile or DEFAULT_NAME
     path = profile_path(profile_name)
+    check_writable(path)
     stop = Stop()
     with ExitStack() as opened:
         face, wide, square = (
@@ -185,7 +186,13 @@ def run_calibration(settings: Settings, say: Say) -> int:
             preview = Preview(source.size, status=lambda: "q stops", on_key=on_key, mirrored=False)
             show = opened.enter_context(preview).send
         opened.enter_context(stop.on_signals())
-        profile = calibrate(lambda: stop.next_frame(source), perceive, show, say)
+
+        def read() -> Frame | None:
+            while (frame := stop.next_frame(source)) is not None and not isinstance(frame, Frame):
+                pass  # the camera is away for a moment
+            return frame
+
+        profile = calibrate(read, perceive, show, say)
     write_profile(profile, path)
     worn = "glasses" if profile.glasses else "no glasses"
     say(f"Profile {path}: eyes {profile.openness[0]:.2f} and {profile.openness[1]:.2f} open, {worn}.")

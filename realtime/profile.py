@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import platformdirs
@@ -49,6 +50,8 @@ def read_profile(name_or_file: str) -> Profile:
     path = profile_path(name_or_file)
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
+        if absent := [field.name for field in fields(Profile) if field.name not in data]:
+            raise ValueError(f"{absent[0]} is missing")
         glasses = data["glasses"]
         if not isinstance(glasses, bool):
             raise ValueError("glasses is neither true nor false")
@@ -60,17 +63,27 @@ def read_profile(name_or_file: str) -> Profile:
         raise UsageError(
             f"There is no profile {name_or_file} ({path}); python run.py --calibrate --profile {name_or_file} makes it."
         ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise UsageError(
             f"The profile {path} cannot be used ({error}); remove it, or make it again with python run.py --calibrate."
         ) from error
     return Profile((openness[0], openness[1]), (closed[0], closed[1]), (gaze[0], gaze[1]), (red, green, blue), glasses)
 
 
-def write_profile(profile: Profile, path: Path) -> None:
-    """Writes the numbers as JSON, making the folder; raises `SinkError`."""
+def check_writable(path: Path) -> None:
+    """Makes the folder of a profile; raises `SinkError` where nothing can be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SinkError(f"The profile {path} cannot be written ({error.strerror}); name another --profile.") from error
+    if not os.access(path.parent, os.W_OK) or path.is_dir():
+        raise SinkError(f"The profile {path} cannot be written; name another --profile.")
+
+
+def write_profile(profile: Profile, path: Path) -> None:
+    """Writes the numbers as JSON; raises `SinkError`."""
+    check_writable(path)
+    try:
         path.write_text(json.dumps(asdict(profile), indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise SinkError(f"The profile {path} cannot be written ({error.strerror}); name another --profile.") from error

@@ -240,6 +240,17 @@ def test_dark_glasses_stay_dark() -> None:
         assert np.abs(picture[box].astype(int) - drawing[box]).max() <= 6
 
 
+@pytest.mark.parametrize("eye", EYES)
+def test_no_eye_is_drawn_on_a_hand_before_it(eye: EyePoints) -> None:
+    photo = PHOTO.copy()
+    x, y = np.rint(LANDMARKS[eye.opening, :2].mean(0)).astype(int)
+    photo[y - 16 : y + 17, x - 22 : x + 23] = SKIN
+    picture = Ink()(styled(photo=photo)).rgb
+    covered, other = (luma(picture[eye_box(e)]) for e in (eye, LEFT_EYE if eye is RIGHT_EYE else RIGHT_EYE))
+    assert np.ptp(covered) < 12
+    assert np.ptp(other) > 100
+
+
 def test_the_rim_of_glasses_stays_on_top() -> None:
     drawing, lines = PAPER.copy(), np.zeros(PAPER.shape[:2], np.uint8)
     lid = LANDMARKS[RIGHT_EYE.lower_lid, :2]

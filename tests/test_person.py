@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from skimage.data import astronaut
 
 from calibration.person import STEPS, calibrate, guide, run_calibration
-from realtime.errors import SourceError, UsageError
+from realtime.errors import SinkError, SourceError, UsageError
 from realtime.landmarks import EYES, LEFT_EYE, RIGHT_EYE, eye_openness
 from realtime.profile import Profile, profile_path, read_profile, write_profile
 from realtime.settings import settings_from_arguments
@@ -120,6 +120,13 @@ def test_an_unknown_profile_says_how_to_make_it() -> None:
         read_profile("nobody-has-this-name")
     with pytest.raises(UsageError, match="neither a name"):
         profile_path("../me")
+
+
+def test_a_place_that_takes_no_file_is_found_before_the_camera_is_opened(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    words = ["--calibrate", "--profile", str(tmp_path / "file" / "p.json"), "--source", "no such camera"]
+    with pytest.raises(SinkError, match="cannot be written"):
+        run_calibration(settings_from_arguments(words), print)
 
 
 def test_calibrating_on_a_source_without_a_face_stores_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,13 +58,15 @@ class Cues:
     """What the photo shows where an eye should be, brightness over that of the face's skin.
 
     ring: the skin below the eye. foreign: how far its hue is from the skin's. likeness: correlation (-1..1) with a dark
-    disc on a bright ground, where the iris should be. contrast: white minus iris. opened: 0 closed to 1.
+    disc on a bright ground, where the iris should be. contrast: white minus iris. plain: 1 where nothing stands out
+    between the lids. opened: 0 closed to 1.
     """
 
     ring: float
     foreign: float
     likeness: float
     contrast: float
+    plain: float
     opened: float
 
     @classmethod
@@ -77,6 +79,7 @@ class Cues:
         hues = middle / max(float(luma(middle)), 8.0) - skin / max(float(luma(skin)), 8.0)
         points = (eye.own_upper[2:-2] * (1 - LID_SHARES) + eye.own_lower[2:-2] * LID_SHARES).reshape(-1, 2)
         level = np.minimum(luma(sample(face.photo, points)) / face.photo_skin, 1.5)
+        plain = smoothstep(0.09, 0.05, float(level.std())) * smoothstep(12, 20, eye.width)  # small eyes are blurred
         across = (points - eye.iris) @ eye.right / max(length(eye.across), 1e-3)
         along = (points - eye.iris) @ eye.down / max(eye.radius, 1e-3)
         radius = np.hypot(across, along) * IRIS_GROWTH
@@ -86,7 +89,7 @@ class Cues:
         iris, white = level[radius < 0.75], level[radius > 1.15]
         seen = len(iris) > 2 and len(white) > 2
         contrast = quantile(white, 0.7) - quantile(iris, 0.5) if seen else 0.0
-        return cls(ring, float(np.abs(hues).max()), likeness, contrast, eye.opened)
+        return cls(ring, float(np.abs(hues).max()), likeness, contrast, plain, eye.opened)
 
     @property
     def score(self) -> float:
@@ -94,6 +97,11 @@ class Cues:
         skin = 1.6 * (self.ring - 0.5) - 3 * clamp(self.foreign - 0.25, 0, 0.5)  # a mirror's hue is no skin's
         pattern = 0.8 * self.likeness + 0.6 * clamp(self.contrast, -0.3, 0.5)
         return skin + self.opened * pattern + (1 - self.opened) * 0.3  # closed: only the skin tells
+
+    @property
+    def hidden(self) -> float:
+        """0..1: how surely a hand lies where landmarks put an open eye: one plain patch of skin."""
+        return self.opened * smoothstep(0.3, 0.1, self.likeness) * self.plain
 
 
 def evidence(cues: list[Cues]) -> list[float]:
@@ -106,7 +114,8 @@ def evidence(cues: list[Cues]) -> list[float]:
     found = []
     for own, other in ((cues[0], cues[1]), (cues[1], cues[0])):
         clear = smoothstep(0.4, 0.6, own.likeness) * smoothstep(0.15, 0.3, own.contrast)
-        found.append(max(lit, clear) * smoothstep(0.0, 0.12, 0.6 * own.score + 0.4 * other.score))
+        uncovered = smoothstep(0.0, 0.12, 0.6 * own.score + 0.4 * other.score)
+        found.append(max(lit, clear) * uncovered * (1 - own.hidden))
     return found
 
 

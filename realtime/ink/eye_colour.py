@@ -79,7 +79,7 @@ class Cues:
         hues = middle / max(float(luma(middle)), 8.0) - skin / max(float(luma(skin)), 8.0)
         points = (eye.own_upper[2:-2] * (1 - LID_SHARES) + eye.own_lower[2:-2] * LID_SHARES).reshape(-1, 2)
         level = np.minimum(luma(sample(face.photo, points)) / face.photo_skin, 1.5)
-        plain = smoothstep(0.09, 0.05, float(level.std())) * smoothstep(12, 20, eye.width)  # small eyes are blurred
+        plain = smoothstep(0.09, 0.05, float(level.std())) * smoothstep(9, 15, eye.width)  # small eyes are blurred
         across = (points - eye.iris) @ eye.right / max(length(eye.across), 1e-3)
         along = (points - eye.iris) @ eye.down / max(eye.radius, 1e-3)
         radius = np.hypot(across, along) * IRIS_GROWTH

@@ -54,10 +54,10 @@ def corners_in_frame(to_frame: NDArray[np.float32], side_px: int) -> NDArray[np.
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Shrink:
-    """What is averaged down before a crop is cut out of it: this part of the frame, to `size`.
+class Part:
+    """What a crop is cut out of: this box of the frame, averaged down to `size`.
 
-    matrix: (2, 3), from pixels of the shrunk part to crop pixels.
+    matrix: (2, 3), from pixels of that to crop pixels.
     """
 
     left: int
@@ -68,33 +68,34 @@ class Shrink:
     matrix: NDArray[np.float32]
 
 
-def shrink(matrix: NDArray[np.float32], frame: Size) -> Shrink | None:
-    """How the frame is shrunk for a crop by this (2, 3) map, so that nothing finer than a crop pixel turns into noise;
-    None where the face is no larger than the crop.
+def part_to_cut(matrix: NDArray[np.float32], frame: Size) -> Part:
+    """The part of the frame that a crop by this (2, 3) map shows.
+
+    A face larger than the crop is averaged down, so that nothing finer than a crop pixel turns into noise.
     """
-    scale = float(np.hypot(matrix[0, 0], matrix[0, 1]))
-    if scale >= SHRINK_BELOW:
-        return None
     there = corners_in_frame(invert(matrix), CROP_PX)
     limits = (frame.width, frame.height)
     left, top = (int(np.clip(v, 0, limit - 1)) for v, limit in zip(there.min(axis=0), limits, strict=True))
     right, bottom = (int(np.clip(v + 2, 1, limit)) for v, limit in zip(there.max(axis=0), limits, strict=True))
     right, bottom = max(right, left + 1), max(bottom, top + 1)
+    scale = float(np.hypot(matrix[0, 0], matrix[0, 1]))
+    scale = scale if scale < SHRINK_BELOW else 1.0
     size = Size(max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))
     back = np.array([(right - left) / size.width, (bottom - top) / size.height], np.float32)  # part pixels a small one
     # pixel centres: part = (small + 0.5) * back - 0.5, frame = part + (left, top)
     shift = matrix[:, :2] @ (0.5 * back - 0.5 + np.array([left, top], np.float32)) + matrix[:, 2]
-    return Shrink(left, top, right, bottom, size, np.concatenate([matrix[:, :2] * back, shift[:, None]], 1))
+    return Part(left, top, right, bottom, size, np.concatenate([matrix[:, :2] * back, shift[:, None]], 1))
 
 
 def cut(rgb: NDArray[np.uint8], matrix: NDArray[np.float32]) -> NDArray[np.uint8]:
     """The (CROP_PX, CROP_PX, channels) crop; outside of the frame its edge is repeated."""
-    part = shrink(matrix, Size(rgb.shape[1], rgb.shape[0]))
-    if part is not None:
-        small = (part.size.width, part.size.height)
-        rgb = cv2.resize(rgb[part.top : part.bottom, part.left : part.right], small, interpolation=cv2.INTER_AREA)
-        matrix = part.matrix
-    return cv2.warpAffine(rgb, matrix, (CROP_PX, CROP_PX), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    part = part_to_cut(matrix, Size(rgb.shape[1], rgb.shape[0]))
+    rgb = rgb[part.top : part.bottom, part.left : part.right]
+    small = (part.size.width, part.size.height)
+    if small != rgb.shape[1::-1]:
+        rgb = cv2.resize(rgb, small, interpolation=cv2.INTER_AREA)
+    square = (CROP_PX, CROP_PX)
+    return cv2.warpAffine(rgb, part.matrix, square, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

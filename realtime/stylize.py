@@ -133,7 +133,7 @@ class Stylize:
         if scene.flow is not None and state.to_crop is not None:
             flow = flow_in_crop(scene.flow, frame.rgb.shape[:2], to_crop, state.to_crop, CROP_PX, CROP_PX // 2)
         state.to_crop = to_crop
-        layers = state.memory(_layers(self._face, crop), dt, crop, flow, _live(face.landmarks, to_crop))
+        layers = state.memory(_layers(self._face, crop), dt, crop, flow, live_parts(face.landmarks, to_crop))
 
         there = place(to_crop, frame.size)
         if there is None:
@@ -190,7 +190,7 @@ def soft_edge() -> Mask:
     return (t * t * (3 - 2 * t)).astype(np.float32)
 
 
-def _live(landmarks: NDArray[np.float32], to_crop: NDArray[np.float32]) -> Mask:
+def live_parts(landmarks: NDArray[np.float32], to_crop: NDArray[np.float32]) -> Mask:
     """Where eyes and mouth are in the crop, at half its size: they are drawn as they are now."""
     places = (landmarks[:, :2] @ to_crop[:, :2].T + to_crop[:, 2]) / 2
     live = np.zeros((CROP_PX // 2, CROP_PX // 2), np.float32)

@@ -19,7 +19,7 @@ from realtime.profile import Profile
 
 # Shares of an eye's own usual openness: only a line below the first, the person's own lids above the second. Landmarks
 # keep a third of it on shut eyes and up to .45 in a wink; and never less than this lid distance over the eye's width.
-CLOSED, OPEN = 0.42, 0.67
+CLOSED, OPEN = 0.42, 0.70
 CLOSED_AT_LEAST = 0.05
 NARROW = 0.5  # share below which an eye is blinking or winking, not narrow
 WIDE = 0.28  # lid distance over eye width from which on an eye is enlarged in full
@@ -27,7 +27,7 @@ WIDE = 0.28  # lid distance over eye width from which on an eye is enlarged in f
 LIKELY_USUAL, USUAL = (0.18, 0.30), (0.13, 0.40)
 LIKE_THE_OTHER = 0.8  # two eyes differ by little: a wink seen first does not make a narrow eye
 WIDER_TAU_S, NARROWER_TAU_S = 1.5, 8.0
-LID_GROWTH = (0.22, 0.10)  # upper and lower lid move out by this share of their distance from the eye's middle line
+LID_GROWTH = (0.25, 0.12)  # upper and lower lid move out by this share of their distance from the eye's middle line
 WIDTH_GROWTH = 1.05
 IRIS_GROWTH = 1.14
 COVERED = 0.82  # radii of the iris that the drawn upper lid leaves free above its centre, unless more is to be seen

@@ -50,7 +50,7 @@ class ExposureMemory:
         if self._exposure is None or self._mean.shape != luma.shape or tau_s < 1e-6:
             self._mean, self._exposure = luma, stretch(luma)
             return self._exposure
-        factor = common_factor(luma, self._mean)
+        factor = common_factor(luma[::2, ::2], self._mean[::2, ::2])
         self._mean = cv2.addWeighted(self._mean, factor, luma, 0, 0)
         exposure = Exposure(self._exposure.gain / factor, self._exposure.offset)
         share = float(-np.expm1(-max(dt_s, 0.0) / PICTURE_TAU_S))

@@ -24,7 +24,8 @@ LAYER_STILL, LAYER_CHANGED = 8.0, 40.0  # the same of the layers, in 1/255
 INK_SHARE = 0.3  # ink varies more than colour
 CHANGE_HZ = 250.0  # how fast the new is taken where all is new
 
-HALF = np.float32(0.5)
+_HALF = np.float32(0.5)
+_LESS_INK = np.diag([1, 1, 1, INK_SHARE]).astype(np.float32)
 
 Values = NDArray[np.float32]
 
@@ -32,8 +33,9 @@ Values = NDArray[np.float32]
 class LayerMemory:
     """A running mean of each place, moved along with the picture. `reset()` forgets it.
 
-    What the mean is made of counts in seconds: `age`, up to `TAU_S`. Where the picture it was drawn from changes by
-    more than its noise, the age falls and the new is taken. Two half steps give the same as a whole one.
+    A new value weighs 1 - (age / (age + dt))^RECENT: what is recent counts a little more than in a plain mean. The
+    `age` of a place grows up to `TAU_S`. Where the picture it was drawn from changes by more than its noise, the age
+    falls and the new is taken. Two half steps give the same as a whole one.
     """
 
     def __init__(self, steadiness: float = 1.0) -> None:
@@ -54,7 +56,9 @@ class LayerMemory:
         nothing is to be kept.
         """
         tau_s = TAU_S * self._steadiness
-        new = cv2.merge([*cv2.split(layers.flat), layers.ink]).astype(np.float32)
+        both = cv2.cvtColor(layers.flat, cv2.COLOR_RGB2RGBA)
+        cv2.insertChannel(layers.ink, both, 3)
+        new = both.astype(np.float32)
         height, width = layers.ink.shape
         half = (width // 2, height // 2)
         picture = cv2.resize(seen, half, interpolation=cv2.INTER_AREA).astype(np.float32)
@@ -64,8 +68,8 @@ class LayerMemory:
             return layers
         if dt_s > 0:
             self._mean = self._updated(self._mean, new, picture, dt_s, tau_s, flow, live)
-        shown = cv2.split(np.round(self._mean).astype(np.uint8))
-        return Layers(cv2.merge(shown[:3]), shown[3])
+        shown = cv2.convertScaleAbs(self._mean)
+        return Layers(cv2.cvtColor(shown, cv2.COLOR_RGBA2RGB), cv2.extractChannel(shown, 3))
 
     def _updated(
         self,
@@ -81,22 +85,27 @@ class LayerMemory:
         height, width = new.shape[:2]
         half = (age.shape[1], age.shape[0])
         moving = np.zeros_like(age)
-        if flow is not None and flow.any():
-            mean, before, age = moved(mean, flow), moved(before, flow * HALF), moved(age, flow * HALF)
-            moving = (cv2.resize(np.abs(flow).max(axis=2), half) > 0).astype(np.float32)
+        length = None if flow is None else cv2.magnitude(*cv2.split(flow))
+        if flow is not None and length is not None and cv2.countNonZero(length):
+            mean, before, age = moved(mean, flow), moved(before, flow * _HALF), moved(age, flow * _HALF)
+            moving = cv2.resize(length, half)
         change = _most(cv2.blur(cv2.absdiff(picture, before), (3, 3)))
-        noise = max(float(np.median(change[::2, ::2])), NOISE_LEAST)
+        noise = max(float(np.median(change[::4, ::4])), NOISE_LEAST)
         change = cv2.dilate(change, np.ones((3, 3), np.uint8))
         still = min(STILL_NOISE * noise, CHANGED / 2)
-        changed = np.clip((change - still) / (CHANGED - still), 0, 1)
-        drawn = cv2.resize(cv2.absdiff(new, mean), half, interpolation=cv2.INTER_AREA)
-        drawn = cv2.multiply(cv2.blur(drawn, (3, 3)), (1, 1, 1, INK_SHARE))
-        changed = np.maximum(changed, np.clip((_most(drawn) - LAYER_STILL) / (LAYER_CHANGED - LAYER_STILL), 0, 1))
+        changed = (change - np.float32(still)) * np.float32(1 / (CHANGED - still))
+        drawn = cv2.absdiff(
+            new[: height // 2 * 2 : 2, : width // 2 * 2 : 2], mean[: height // 2 * 2 : 2, : width // 2 * 2 : 2]
+        )
+        drawn = _most(cv2.blur(cv2.transform(drawn, _LESS_INK), (3, 3)))
+        drawn = (drawn - np.float32(LAYER_STILL)) * np.float32(1 / (LAYER_CHANGED - LAYER_STILL))
+        changed = np.clip(cv2.max(changed, drawn), 0, 1)
         if live is not None:
-            changed = np.maximum(changed, live)
-        kept = np.where(age < tau_s, 1 - (age / (age + dt_s)) ** RECENT, -np.expm1(-dt_s / MOVING_TAU_S) * moving)
-        weight = np.maximum(kept, -np.expm1(-dt_s * CHANGE_HZ * changed**3)).astype(np.float32)
-        self._age = np.minimum(age + dt_s, tau_s * (1 - changed) ** 2).astype(np.float32)
+            changed = cv2.max(changed, live)
+        older = age / (age + np.float32(dt_s))
+        kept = np.where(age < tau_s, 1 - older**RECENT, np.float32(-np.expm1(-dt_s / MOVING_TAU_S)) * (moving > 0))
+        weight = cv2.max(kept, 1 - cv2.exp(np.float32(-dt_s * CHANGE_HZ) * changed * changed * changed))
+        self._age = np.minimum(age + np.float32(dt_s), np.float32(tau_s) * (1 - changed) * (1 - changed))
         self._picture = cv2.blendLinear(picture, before, weight, 1 - weight)
         weight = cv2.resize(weight, (width, height))
         return cv2.blendLinear(new, mean, weight, 1 - weight)

@@ -140,10 +140,10 @@ def _open_filter(
     perceive = opened.enter_context(Perceiver(face_model, wide, square))
     background = opened.enter_context(open_engine(style.background, generator_size(size), settings.engine, say=say))
     face = opened.enter_context(open_engine(style.face, Size(CROP_PX, CROP_PX), settings.engine, say=say))
-    stylize = Stylize(background, face, with_strength(style.finish, settings.look.strength))
+    stylize = Stylize(background, face, with_strength(style.finish, settings.look.strength), settings.steadiness)
     ink = Ink(style.touch_up, settings.look.expression, profile)
     compose = Compose(settings.look.background, bool(settings.mirror))
-    drawing = Filter(perceive, Steady(), stylize, ink, compose, stats)
+    drawing = Filter(perceive, Steady(settings.steadiness), stylize, ink, compose, stats)
     return drawing, background.name, background.precision
 
 

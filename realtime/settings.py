@@ -53,7 +53,10 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything the user asked for. None means: decide when the source is known."""
+    """Everything the user asked for. None means: decide when the source is known.
+
+    steadiness: 0 each frame drawn for itself to 1 fully steady.
+    """
 
     source: str | None = None
     sinks: tuple[str, ...] = ()
@@ -62,6 +65,7 @@ class Settings:
     fps: float | None = None
     mirror: bool | None = None
     engine: str = "auto"
+    steadiness: float = 1.0
     pace: Pace | None = None
     frames: int | None = None
     seconds: float | None = None
@@ -89,6 +93,7 @@ def settings_from_arguments(arguments: Sequence[str]) -> Settings:
         fps=given.fps,
         mirror=given.mirror,
         engine=given.engine,
+        steadiness=given.steadiness,
         pace=given.pace,
         frames=given.frames,
         seconds=given.seconds,
@@ -135,6 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--style", metavar="NAME|FOLDER", default="webtoon", type=_words, help="a style's name or its folder")
     add("--strength", metavar="0..1", default=1.0, type=_share, help="0 barely to 1 fully drawn")
+    add("--steadiness", metavar="0..1", default=1.0, type=_share, help="0 each frame for itself to 1 fully steady")
     add("--expression", metavar="1..1.5", default=1.0, type=_expression, help="1 true, above exaggerated, as comics do")
     add(
         "--background",

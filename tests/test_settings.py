@@ -13,6 +13,7 @@ def test_nothing_given_leaves_every_choice_open() -> None:
     assert settings.sinks == ()
     assert settings.look.style == "webtoon"
     assert settings.look.strength == 1
+    assert settings.steadiness == 1
     assert settings.pace is None
     assert settings.mirror is None
 
@@ -44,6 +45,8 @@ def test_colour_is_read_as_red_green_blue() -> None:
     [
         ("--strength 1.2", "between 0 and 1"),
         ("--strength nan", "between 0 and 1"),
+        ("--steadiness 1.1", "between 0 and 1"),
+        ("--steadiness calm", "not a number"),
         ("--strength much", "not a number"),
         ("--expression 1.6", "between 1 and 1.5"),
         ("--expression 0.9", "between 1 and 1.5"),

@@ -305,3 +305,24 @@ def test_only_a_scene_without_a_past_is_fresh() -> None:
     other = np.full_like(ROOM, 255) - ROOM
     scenes = [scene(0.0), scene(1 / 30), scene(2 / 30, room=other), scene(3 / 30, room=other), scene(2.0, room=other)]
     assert [steady(value).fresh for value in scenes] == [True, False, True, False, True]
+
+
+def test_steadiness_is_how_much_of_the_smoothing_is_seen() -> None:
+    none, half, full = Steady(0.0), Steady(0.5), Steady()
+    for i in range(20):
+        given = scene(i / 30, face_at(300, shape=jitter(i), blendshapes={"jawOpen": i / 40}), person=PERSON + i / 1000)
+        raw, mixed, steady = (filter_(given) for filter_ in (none, half, full))
+    np.testing.assert_allclose(raw.faces[0].landmarks, given.faces[0].landmarks, atol=1e-3)
+    np.testing.assert_array_equal(raw.person, given.person)
+    assert raw.faces[0].blendshapes == pytest.approx({"jawOpen": 19 / 40})
+    assert raw.faces[0].track == steady.faces[0].track
+    middle = (raw.faces[0].landmarks + steady.faces[0].landmarks) / 2
+    np.testing.assert_allclose(mixed.faces[0].landmarks, middle, atol=1e-3)
+
+
+def test_another_light_on_the_same_scene_is_no_cut_and_a_close_up_is_one() -> None:
+    close = ROOM[20:65, 40:120].repeat(2, 0).repeat(2, 1)
+    assert not anew(lambda s: in_room(s, ROOM // 2))
+    assert not anew(lambda s: in_room(s, np.roll(ROOM, 3, axis=1))), "a quick pan"
+    assert anew(lambda s: in_room(s, close))
+    assert anew(lambda s: in_room(s, ROOM[:, ::-1] // 3)), "another scene, and darker"

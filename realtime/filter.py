@@ -1,40 +1,57 @@
 """The filter: one frame in, one picture out, through the stages in order.
 
-Comes in: `Frame`. Goes out: `Picture`. Runs on the main thread. Whatever breaks inside, what comes out is a drawing,
-the last good drawing or a card that says so, never the raw frame.
+Comes in: `Frame`. Goes out: `Picture`. Runs on the thread of `Hold`, which stands in when it fails. What concerns the
+face only, and fails, is left out: the rest of the picture is drawn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
+from typing import TypeVar
 
-from realtime.card import card
+import numpy as np
+
 from realtime.compose import Compose
-from realtime.errors import LiveToonError
 from realtime.ink import Ink
 from realtime.perceive import Perceiver
+from realtime.raw import is_raw
 from realtime.settings import Look
 from realtime.stats import Stats
 from realtime.steady import Steady
 from realtime.styles import Style
 from realtime.stylize import Stylize, with_strength
-from realtime.types import Frame, Picture, Scene
+from realtime.types import Frame, Mask, Picture, Scene, Styled, read_only
 
-HOLD_LIMIT_S = 2.0  # of the source's time: a filter that fails for longer is broken and says so
+T = TypeVar("T")
+
+_EVERYWHERE: Mask = read_only(np.ones((2, 2), np.float32))
 
 
 class Filter:
-    """The way of a frame. The look changes between two frames through `show`."""
+    """The way of a frame. The look changes between two frames through `show`.
+
+    resources: what `close` lets go of: models and engines. Raises what a stage raises that nothing can be drawn
+    without.
+    """
 
     def __init__(
-        self, perceive: Perceiver, steady: Steady, stylize: Stylize, ink: Ink, compose: Compose, stats: Stats
+        self,
+        perceive: Perceiver,
+        steady: Steady,
+        stylize: Stylize,
+        ink: Ink,
+        compose: Compose,
+        stats: Stats,
+        resources: ExitStack | None = None,
     ) -> None:
         self._stages = (perceive, steady, stylize, ink, compose)
         self._stylize = stylize
         self._ink = ink
         self._compose = compose
         self._stats = stats
+        self._resources = ExitStack() if resources is None else resources
+        self.trouble: Exception | None = None  # why the last picture was drawn without face work
         self.perceive = stats.timed("perceive", perceive)
         self.steady = stats.timed("steady", steady)
         self.stylize = stats.timed("stylize", stylize)
@@ -43,9 +60,13 @@ class Filter:
 
     def __call__(self, frame: Frame) -> Picture:
         """The drawn frame."""
-        scene: Scene = self.steady(self.perceive(frame))
+        self.trouble = None
+        scene = self._perceived(frame)
         self._stats.saw(len(scene.faces))
-        return self.compose(self.ink(self.stylize(scene)))
+        styled = self._inked(self._stylized(scene))
+        if self._compose.background.kind != "style" and is_raw(styled.rgb, frame.rgb):
+            raise RuntimeError("the person is not drawn")  # before another room, `Hold` could not tell any more
+        return self.compose(styled)
 
     def show(self, look: Look, style: Style) -> None:
         """Draw in this look from the next frame on; `style` must share the generators that are loaded."""
@@ -62,39 +83,36 @@ class Filter:
         for stage in self._stages:
             stage.reset()
 
+    def close(self) -> None:
+        """Lets go of models and engines."""
+        self._resources.close()
 
-class Held:
-    """A filter that does not fail for a moment: while it would, the last good picture stays, or a card.
-
-    Raises what the filter raised once that lasts longer than `HOLD_LIMIT_S`, and at once for an error the user must
-    act on.
-    """
-
-    def __init__(self, draw: Callable[[Frame], Picture], reset: Callable[[], None], say: Callable[[str], None]) -> None:
-        self._draw = draw
-        self._reset = reset
-        self._say = say
-        self._last: Picture | None = None
-        self._failing_since_s: float | None = None
-        self.frames = 0  # how many pictures were held
-
-    def __call__(self, frame: Frame) -> Picture:
-        """The drawn frame, or what stands in for it."""
+    def _perceived(self, frame: Frame) -> Scene:
         try:
-            picture = self._draw(frame)
-        except LiveToonError:
-            raise
+            return self.steady(self.perceive(frame))
         except Exception as error:
-            self._reset()
-            if self._failing_since_s is None:
-                self._failing_since_s = frame.t
-                self._say(f"A frame could not be drawn ({error}); the last picture is held.")
-            if frame.t - self._failing_since_s > HOLD_LIMIT_S:
+            if self._compose.background.kind != "style":
+                raise  # the room is to be hidden, and nothing knows where it is
+            self._without_face(error)
+            return Scene(frame, _EVERYWHERE, (), fresh=True)
+
+    def _stylized(self, scene: Scene) -> Styled:
+        try:
+            return self.stylize(scene)
+        except Exception as error:
+            if not scene.faces:
                 raise
-            self.frames += 1
-            if self._last is None:
-                return card("LiveToon cannot draw this frame", frame.size, frame)
-            return replace(self._last, t=frame.t, grabbed_s=frame.grabbed_s, index=frame.index)
-        self._failing_since_s = None
-        self._last = picture
-        return picture
+            self._without_face(error)
+            return self.stylize(replace(scene, faces=(), fresh=True))
+
+    def _inked(self, styled: Styled) -> Styled:
+        try:
+            return self.ink(styled)
+        except Exception as error:
+            self._without_face(error)
+            return styled
+
+    def _without_face(self, error: Exception) -> None:
+        """Notes why, and forgets what may have led to it."""
+        self.trouble = error
+        self.reset()

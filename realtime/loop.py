@@ -10,17 +10,20 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+from realtime.card import card
 from realtime.stats import Stats
-from realtime.types import Frame, Picture
+from realtime.types import Frame, Missing, Picture
+
+F = TypeVar("F", bound=Frame | Missing, covariant=True)
 
 
-class Frames(Protocol):
+class Frames(Protocol[F]):
     """What the loop needs of a source."""
 
-    def read(self) -> Frame | None:
-        """The next frame, None at the end."""
+    def read(self) -> F | None:
+        """The next frame, where the source can tell `Missing` while there is none, None at the end."""
 
 
 class Pictures(Protocol):
@@ -45,13 +48,13 @@ class Stop:
         """End after the picture that is being made."""
         self.asked = True
 
-    def before(self, frame: Frame) -> bool:
-        """Whether the run ends before this frame."""
+    def before(self, frame: Frame | Missing) -> bool:
+        """Whether the run ends before this frame; one that is missing does not count as taken."""
         if self._first_s is None:
             self._first_s = frame.t
         if self.asked or (self._seconds is not None and frame.t - self._first_s >= self._seconds):
             return True
-        self._taken += 1
+        self._taken += isinstance(frame, Frame)
         return False
 
     @property
@@ -75,7 +78,7 @@ class Stop:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def next_frame(self, source: Frames) -> Frame | None:
+    def next_frame(self, source: Frames[F]) -> F | None:
         """The source's next frame; None at its end or when the user stopped."""
         try:
             self._interruptible = True
@@ -89,13 +92,20 @@ class Stop:
 
 
 def run_loop(
-    source: Frames, draw: Callable[[Frame], Picture], send: Callable[[Picture], None], stats: Stats, stop: Stop
+    source: Frames[Frame | Missing],
+    draw: Callable[[Frame], Picture],
+    send: Callable[[Picture], None],
+    stats: Stats,
+    stop: Stop,
 ) -> None:
-    """Draws every frame the source gives until it ends or `stop` says so."""
+    """Draws every frame the source gives until it ends or `stop` says so; a card stands for what is missing."""
     while not stop.reached:
         frame = stop.next_frame(source)
         if frame is None or stop.before(frame):
             break
+        if isinstance(frame, Missing):
+            send(card(frame.why, frame.size, frame))
+            continue
         stats.took(frame.index)
         picture = draw(frame)
         send(picture)

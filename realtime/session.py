@@ -16,10 +16,12 @@ from pathlib import Path
 from engines.assets import model_file
 from engines.select import list_engines, open_engine
 from realtime.card import card
+from realtime.checked_generator import CheckedGenerator
 from realtime.compose import Compose, PassThrough, read_background
 from realtime.crop import CROP_PX
 from realtime.errors import SinkError, UsageError
-from realtime.filter import Filter, Held
+from realtime.filter import Filter
+from realtime.hold import Hold
 from realtime.ink import Ink
 from realtime.keys import Keys
 from realtime.loop import Stop, run_loop
@@ -84,17 +86,23 @@ def _run_filter(settings: Settings, style: Style | None, profile: Profile | None
         )
         say(f"Sinks: {', '.join(sinks.names)}")
         engine_name, precision = "none", "none"
-        held: Held | None = None
+        hold: Hold | None = None
         if style is None:
             say("Style none: the camera's own picture passes through, undrawn.")
             passing = PassThrough(bool(settings.mirror))
             keys.on_mirror = partial(setattr, passing, "mirror")
             draw: Callable[[Frame], Picture] = stats.timed("compose", passing)
         else:
-            drawing, engine_name, precision = _open_filter(settings, style, profile, source.size, stats, opened, say)
-            keys.on_mirror, keys.on_look = drawing.mirror, drawing.show
+            size = source.size
+            drawing, engine_name, precision = _open_filter(settings, style, profile, size, stats, say)
+
+            def reopen() -> Filter:
+                return _open_filter(settings, style, profile, size, stats, lambda _: None)[0]
+
+            draw = hold = Hold(drawing, reopen, say, live=source.live)
+            opened.callback(hold.close)
+            keys.on_mirror, keys.on_look = hold.mirror, hold.show
             keys.styles = tuple(s for s in list_styles(say) if (s.background, s.face) == (style.background, style.face))
-            draw = held = Held(drawing, drawing.reset, say)
 
         def picture_of(frame: Frame) -> Picture:
             picture = card("Paused", frame.size, frame) if keys.paused else draw(frame)
@@ -109,7 +117,7 @@ def _run_filter(settings: Settings, style: Style | None, profile: Profile | None
                 precision=precision,
                 size=source.size,
                 source=re.sub("//[^@/]*@", "//", settings.source or source.name),  # no password of a stream
-                held_frames=0 if held is None else held.frames,
+                held_frames=0 if hold is None else hold.frames,
             )
 
         try:
@@ -124,26 +132,22 @@ def _run_filter(settings: Settings, style: Style | None, profile: Profile | None
 
 
 def _open_filter(
-    settings: Settings,
-    style: Style,
-    profile: Profile | None,
-    size: Size,
-    stats: Stats,
-    opened: ExitStack,
-    say: Say,
+    settings: Settings, style: Style, profile: Profile | None, size: Size, stats: Stats, say: Say
 ) -> tuple[Filter, str, str]:
     """The filter of a style for frames of `size`, with the name and precision of its background engine."""
     face_model, wide, square = (
         model_file(name)
         for name in ("face_landmarker.task", "selfie_segmentation_landscape.tflite", "selfie_segmentation.tflite")
     )
-    perceive = opened.enter_context(Perceiver(face_model, wide, square))
-    background = opened.enter_context(open_engine(style.background, generator_size(size), settings.engine, say=say))
-    face = opened.enter_context(open_engine(style.face, Size(CROP_PX, CROP_PX), settings.engine, say=say))
-    stylize = Stylize(background, face, with_strength(style.finish, settings.look.strength), settings.steadiness)
-    ink = Ink(style.touch_up, settings.look.expression, profile)
-    compose = Compose(settings.look.background, bool(settings.mirror))
-    drawing = Filter(perceive, Steady(settings.steadiness), stylize, ink, compose, stats)
+    with ExitStack() as opened:
+        perceive = opened.enter_context(Perceiver(face_model, wide, square))
+        background = opened.enter_context(open_engine(style.background, generator_size(size), settings.engine, say=say))
+        face = opened.enter_context(open_engine(style.face, Size(CROP_PX, CROP_PX), settings.engine, say=say))
+        finish = with_strength(style.finish, settings.look.strength)
+        stylize = Stylize(CheckedGenerator(background), CheckedGenerator(face), finish, settings.steadiness)
+        ink = Ink(style.touch_up, settings.look.expression, profile)
+        compose = Compose(settings.look.background, bool(settings.mirror))
+        drawing = Filter(perceive, Steady(settings.steadiness), stylize, ink, compose, stats, opened.pop_all())
     return drawing, background.name, background.precision
 
 

@@ -60,6 +60,20 @@ class Frame:
         return Size(self.rgb.shape[1], self.rgb.shape[0])
 
 
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Instead of a frame: there is none at the moment. A value, not an error; the sinks get a card.
+
+    why: for the viewer, in a few words. size: of the frames that are missing. t, grabbed_s, index: as in `Frame`.
+    """
+
+    why: str
+    size: Size
+    t: float
+    grabbed_s: float
+    index: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Face:
     """One face in a frame.

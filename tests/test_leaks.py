@@ -1,0 +1,325 @@
+"""No raw picture reaches a sink: the real loop and stages, faults of every kind in every place and on every frame.
+
+Every raw frame carries a mark. What a fault of a stage or a generator may do is in FAULTS; hypothesis chooses which
+happen where and when, and what follows on what.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from skimage.data import astronaut
+from watermark import FOUND_R, found_r, marked
+
+from realtime.card import card
+from realtime.checked_generator import CheckedGenerator
+from realtime.compose import Compose, PassThrough
+from realtime.crop import CROP_PX
+from realtime.errors import EngineError
+from realtime.filter import Filter
+from realtime.hold import Hold
+from realtime.ink import Ink
+from realtime.ink.touch_up import TouchUp
+from realtime.layers import Finish
+from realtime.loop import Stop, run_loop
+from realtime.raw import is_raw
+from realtime.settings import Background
+from realtime.stats import Stats
+from realtime.steady import Steady
+from realtime.stylize import Stylize
+from realtime.types import Face, Frame, Missing, Picture, RgbImage, Scene, Size, Styled, read_only
+
+SIZE = Size(384, 384)
+SCALE = SIZE.width / 512
+LANDMARKS = np.load(Path(__file__).parent / "data" / "astronaut_landmarks.npy") * np.float32(SCALE)
+PHOTO = marked(cv2.resize(astronaut()[..., :3], (SIZE.width, SIZE.height), interpolation=cv2.INTER_AREA))
+STAGES = ("perceive", "steady", "stylize", "ink", "compose", "background", "face")
+FAULTS = ("raise", "memory", "user's error", "timeout", "hang", "nothing", "the frame", "a copy of the frame")
+OUTPUTS = ("nan", "black", "one colour", "all ink", "another size", "what went in", "what went in, darker")
+PATIENCE_S = 0.2
+FPS = 10.0
+
+EXAMPLES = int(os.environ.get("LEAK_EXAMPLES", "20"))  # more for a long search: LEAK_EXAMPLES=2000 pytest -s
+
+counted: Counter[str] = Counter()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def say_what_was_counted() -> Iterator[None]:
+    yield
+    print("\nfaults injected and frames checked:", dict(counted))
+
+
+class Faults:
+    """Which fault happens in which place at which frame, and the frame that is drawn now."""
+
+    def __init__(self, plan: dict[tuple[int, str], str]) -> None:
+        self.plan = plan
+        self.frame: Frame | None = None
+        self.hangs_since: int | None = None
+        self.let_go = threading.Event()
+
+    def before(self, place: str) -> str | None:
+        """Raises or hangs as planned; gives the planned kind of wrong result."""
+        assert self.frame is not None
+        fault = self.plan.get((self.frame.index, place))
+        if fault is None:
+            return None
+        counted[fault] += 1
+        if fault == "raise":
+            raise ValueError("a stage broke")
+        if fault == "memory":
+            raise MemoryError
+        if fault == "user's error":
+            raise EngineError("The engine died.")
+        if fault == "timeout":
+            raise TimeoutError
+        if fault == "hang":
+            self.hangs_since = self.frame.index
+            self.let_go.wait(20)
+        return fault
+
+
+class Source:
+    """Marked frames. What hangs is let go of when the frame after the next is read, and then waited for."""
+
+    def __init__(self, count: int, faults: Faults) -> None:
+        self.count = count
+        self.faults = faults
+        self.hold: Hold | None = None
+        self.next = 0
+
+    def read(self) -> Frame | Missing | None:
+        index, self.next = self.next, self.next + 1
+        if index >= self.count:
+            return None
+        hangs_since = self.faults.hangs_since
+        if self.hold is not None and (hangs_since is None or index >= hangs_since + 2):
+            self.faults.let_go.set()
+            worker = self.hold._worker
+            while worker.busy and not worker._made._slot:
+                threading.Event().wait(0.001)
+            self.faults.hangs_since = None
+            self.faults.let_go.clear()
+        return Frame(read_only(PHOTO.copy()), index / FPS, index / FPS, index)
+
+
+def draws(rgb: RgbImage) -> NDArray[np.uint8]:
+    """A drawing: smooth areas and no ink."""
+    flat = cv2.GaussianBlur(rgb, (0, 0), 10)
+    return np.dstack([flat, np.zeros(rgb.shape[:2], np.uint8)])
+
+
+class Generator:
+    def __init__(self, size: Size, place: str, faults: Faults) -> None:
+        self.size = size
+        self.place = place
+        self.faults = faults
+
+    def run(self, rgb: RgbImage) -> Any:
+        fault = self.faults.before(self.place)
+        if fault in ("nothing", "the frame", "a copy of the frame"):
+            return None if fault == "nothing" else rgb
+        out = draws(rgb)
+        if fault == "nan":
+            return np.full(out.shape, np.nan, np.float32)
+        if fault == "black":
+            return np.zeros_like(out)
+        if fault == "one colour":
+            return np.full_like(out, 127)
+        if fault == "all ink":
+            out[..., 3] = 255
+        if fault == "another size":
+            return out[::2, ::2]
+        if fault == "what went in":
+            out[..., :3] = rgb
+        if fault == "what went in, darker":
+            out[..., :3] = rgb // 2
+        return out
+
+
+class Perceive:
+    """Always the same face; a person in the right two thirds."""
+
+    def __call__(self, frame: Frame) -> Scene:
+        person = np.ones((9, 15), np.float32)
+        person[:, :5] = 0
+        return Scene(frame, person, (Face(LANDMARKS),))
+
+    def reset(self) -> None:
+        pass
+
+
+class Faulty:
+    """A stage with faults."""
+
+    def __init__(self, stage: Any, place: str, faults: Faults) -> None:
+        self.__dict__.update(stage=stage, place=place, faults=faults)
+
+    def __call__(self, value: Any) -> Any:
+        if self.place == "perceive":
+            self.faults.frame = value
+        fault = self.faults.before(self.place)
+        if fault == "nothing":
+            return None
+        if fault in ("the frame", "a copy of the frame"):
+            return self.undrawn(value, fault)
+        return self.stage(value)
+
+    def undrawn(self, value: Any, fault: str) -> Any:
+        """What a stage would give that lets the frame through."""
+        assert self.faults.frame is not None
+        rgb = self.faults.frame.rgb if fault == "the frame" else read_only(self.faults.frame.rgb.copy())
+        if self.place in ("stylize", "ink"):
+            scene = value if isinstance(value, Scene) else value.scene
+            return Styled(scene, rgb, np.zeros(rgb.shape[:2], np.uint8))
+        if self.place == "compose":
+            return Picture(rgb, 0.0, 0.0, 0)
+        return self.faults.frame
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stage, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self.stage, name, value)
+
+
+def a_filter(faults: Faults, background: Background, stats: Stats) -> Filter:
+    background_generator = CheckedGenerator(Generator(Size(256, 256), "background", faults))
+    face_generator = CheckedGenerator(Generator(Size(CROP_PX, CROP_PX), "face", faults))
+    stages: tuple[Any, ...] = (
+        Perceive(),
+        Steady(),
+        Stylize(background_generator, face_generator, Finish()),
+        Ink(TouchUp(), 1.0, None),
+        Compose(background, False),
+    )
+    perceive, steady, stylize, ink, compose = (Faulty(s, p, faults) for s, p in zip(stages, STAGES, strict=False))
+    return Filter(perceive, steady, stylize, ink, compose, stats)  # type: ignore[arg-type]
+
+
+def run(
+    plan: dict[tuple[int, str], str], frames: int, *, live: bool = True, background: Background | None = None
+) -> tuple[list[Picture], list[str]]:
+    faults, stats = Faults(plan), Stats()
+    sent: list[Picture] = []
+    said: list[str] = []
+
+    def opened() -> Filter:
+        return a_filter(faults, Background() if background is None else background, stats)
+
+    patience_s = PATIENCE_S if any(fault == "hang" for fault in plan.values()) else 20.0
+    hold = Hold(opened(), opened, said.append, live=live, patience_s=patience_s)
+    source = Source(frames, faults)
+    source.hold = hold
+    try:
+        run_loop(source, hold, sent.append, stats, Stop())
+    finally:
+        faults.let_go.set()
+        hold.close()
+    return sent, said
+
+
+def is_card(picture: Picture) -> bool:
+    return any(
+        np.array_equal(picture.rgb, card(text, SIZE, Frame(PHOTO, 0, 0, 0)).rgb)
+        for text in ("LiveToon starts", "LiveToon is back in a moment")
+    )
+
+
+def check(sent: list[Picture]) -> None:
+    for picture in sent:
+        counted["frames checked"] += 1
+        assert picture.size == SIZE
+        assert found_r(picture.rgb, SIZE) < FOUND_R, "the raw frame is in a picture"
+    assert [p.t for p in sent] == sorted(p.t for p in sent)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda rgb: rgb,
+        lambda rgb: rgb[:, ::-1],
+        lambda rgb: cv2.resize(rgb, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA),
+        lambda rgb: cv2.resize(rgb, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC),
+        lambda rgb: (rgb // 3 + 100).astype(np.uint8),
+        lambda rgb: cv2.cvtColor(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB),
+        lambda rgb: cv2.imdecode(cv2.imencode(".jpg", rgb, [cv2.IMWRITE_JPEG_QUALITY, 50])[1], cv2.IMREAD_COLOR),
+        lambda rgb: cv2.addWeighted(rgb, 0.4, draws(rgb)[..., :3], 0.6, 0),
+    ],
+)
+def test_the_mark_is_found_in_whatever_shows_the_frame(change: Callable[[RgbImage], RgbImage]) -> None:
+    assert found_r(np.ascontiguousarray(change(PHOTO)), SIZE) > FOUND_R
+
+
+def test_the_mark_is_found_in_a_part_of_a_picture_and_not_without_one() -> None:
+    drawing = np.ascontiguousarray(draws(PHOTO)[..., :3])
+    assert found_r(drawing, SIZE) < FOUND_R - 0.15
+    drawing[100:180, 200:280] = PHOTO[100:180, 200:280]
+    assert found_r(drawing, SIZE) > FOUND_R
+    assert found_r(card("LiveToon starts", SIZE, Frame(PHOTO, 0, 0, 0)).rgb, SIZE) < FOUND_R - 0.15
+
+
+def test_the_style_none_passes_the_frame_through_and_the_mark_is_found() -> None:
+    sent: list[Picture] = []
+    run_loop(Source(3, Faults({})), PassThrough(False), sent.append, Stats(), Stop())
+    assert min(found_r(picture.rgb, SIZE) for picture in sent) > 0.8
+
+
+def test_without_a_fault_every_frame_is_drawn_and_the_mark_is_in_none() -> None:
+    sent, said = run({}, 5)
+    check(sent)
+    assert said == []
+    assert all(np.abs(p.rgb.astype(int) - PHOTO).mean() > 5 and not is_card(p) for p in sent)
+
+
+@pytest.mark.parametrize(
+    ("fault", "place"),
+    [
+        *itertools.product(FAULTS, STAGES),
+        *itertools.product(OUTPUTS, ("background", "face")),
+    ],
+)
+def test_one_fault_in_any_place_shows_a_drawing_or_a_card_and_all_is_drawn_again(fault: str, place: str) -> None:
+    sent, _ = run({(i, place): fault for i in (0, 2)}, 5)
+    check(sent)
+    assert len(sent) == 5
+    assert not is_card(sent[-1])
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.dictionaries(
+        st.tuples(st.integers(0, 7), st.sampled_from(STAGES)), st.sampled_from(FAULTS + OUTPUTS), max_size=20
+    ),
+    st.sampled_from([Background(), Background("blur"), Background("color", (0, 90, 20)), Background("transparent")]),
+    st.booleans(),
+)
+def test_no_fault_lets_the_frame_through(plan: dict[tuple[int, str], str], background: Background, live: bool) -> None:
+    try:
+        sent, said = run(plan, 8, live=live, background=background)
+    except Exception:
+        assert not live, "a live run goes on whatever happens"
+        return
+    check(sent)
+    assert len(sent) == 8, "every frame has its picture"
+    assert len(said) <= 3, "a state is said once"
+
+
+def test_is_raw_tells_frames_from_drawings() -> None:
+    assert is_raw(PHOTO, PHOTO) and is_raw(np.ascontiguousarray(PHOTO[:, ::-1]), PHOTO) and is_raw(PHOTO // 2, PHOTO)
+    assert not is_raw(np.ascontiguousarray(draws(PHOTO)[..., :3]), PHOTO)
+    plain = np.full_like(PHOTO, 90)
+    assert not is_raw(plain, plain), "a plain wall shows nothing"

@@ -28,7 +28,7 @@ class Motion:
     """Remembers the last frame. `reset()` forgets it."""
 
     def __init__(self) -> None:
-        self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         self.reset()
 
     def reset(self) -> None:

@@ -36,17 +36,11 @@ class PictureMemory:
             self._shown = drawn
             return drawn
         share = float(-np.expm1(-max(dt_s, 0.0) / tau_s))
-        box = box_of_motion(flow, drawn.shape)
-        if box is None:
-            self._shown = drawn
-            return drawn
         around = np.ones((AROUND_PX, AROUND_PX), np.uint8)
-        part = drawn[box]
         shown = cv2.cvtColor(shown, cv2.COLOR_RGB2RGBA)  # four channels are moved twice as fast as three
-        old = cv2.cvtColor(moved(shown, flow, box), cv2.COLOR_RGBA2RGB)
-        old = cv2.min(cv2.max(old, cv2.erode(part, around)), cv2.dilate(part, around))
-        self._shown = drawn.copy()
-        self._shown[box] = cv2.addWeighted(part, share, old, 1 - share, 0)
+        old = cv2.cvtColor(moved(shown, flow), cv2.COLOR_RGBA2RGB)
+        old = cv2.min(cv2.max(old, cv2.erode(drawn, around)), cv2.dilate(drawn, around))
+        self._shown = cv2.addWeighted(drawn, share, old, 1 - share, 0)
         return self._shown
 
 

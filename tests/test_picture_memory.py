@@ -61,14 +61,3 @@ def test_reset_and_no_steadiness() -> None:
     none = PictureMemory(0.0)
     none(checks(0), STILL, 0.0)
     np.testing.assert_array_equal(none(checks(1), STILL, 1 / 30), checks(1))
-
-
-def test_where_nothing_moves_the_drawing_passes() -> None:
-    memory = PictureMemory()
-    memory(checks(0), STILL, 0.0)
-    flow = STILL.copy()
-    flow[:, 4:] = 0
-    out = memory(checks(1), flow, 1 / 30)
-    np.testing.assert_array_equal(out[:, 28:], checks(1)[:, 28:])
-    assert np.abs(out[:, :16].astype(int) - checks(1)[:, :16]).max() > 10
-    np.testing.assert_array_equal(memory(checks(0), np.zeros_like(STILL), 1 / 30), checks(0))

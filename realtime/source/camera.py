@@ -93,10 +93,7 @@ class Camera:
             return None
         grabbed_s = self._grab(NEXT_FRAME_S)
         if grabbed_s is None:
-            raise SourceError(
-                f"{_capital(self._camera)} gives no pictures any more; it may have been unplugged. "
-                "Connect it again and start anew."
-            )
+            raise SourceError(f"{_capital(self._camera)} gives no pictures any more; it may have been unplugged.")
         got, bgr = self._capture.retrieve()
         index, self._next = self._next, self._next + 1
         if not got or bgr is None or bgr.size == 0:

@@ -69,6 +69,14 @@ def find_camera(wanted: str) -> CameraInfo:
     raise SourceError(f"There is no camera, clip or picture '{wanted}'. {hint}")
 
 
+def find_again(camera: CameraInfo) -> CameraInfo:
+    """The same camera after it was unplugged and connected again, maybe under another index: by its name."""
+    if not camera.name:
+        return camera
+    named = [known for known in list_cameras() if known.name == camera.name]
+    return next((known for known in named if known.index == camera.index), named[0] if named else camera)
+
+
 def linux_cameras(
     sysfs: Path = Path("/sys/class/video4linux"), devices: Path = Path("/dev")
 ) -> list[tuple[CameraInfo, str]]:

@@ -143,9 +143,7 @@ class Clip:
                 break
             except (av.FFmpegError, OSError) as error:
                 if self._stream:
-                    raise SourceError(
-                        f"{self._what} broke off ({_reason(error)}). Check the connection and start anew."
-                    ) from error
+                    raise SourceError(f"{self._what} broke off ({_reason(error)}).") from error
                 self._damaged += 1
                 break
             try:

@@ -5,7 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol, Self
 
-from realtime.types import Frame, Size
+from realtime.types import Frame, Missing, Size
+
+
+class LastingSource(Protocol):
+    """A `Source` that may say that there is no frame at the moment, instead of ending."""
+
+    name: str
+    live: bool
+    size: Size
+    fps: float
+    frame_count: int | None
+    clip: Path | None
+
+    def read(self) -> Frame | Missing | None:
+        """As `Source.read`; `Missing` twice a second while there is no frame."""
+
+    def close(self) -> None:
+        """As `Source.close`."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
 
 
 class Source(Protocol):

@@ -16,6 +16,7 @@ from realtime.latest import Latest
 from realtime.source.contract import Source
 from realtime.types import Frame, Size
 
+THREAD_NAME = "source"
 _LEAVE_S = 0.5  # how long `close` waits for a device that blocks before it is left to itself
 
 
@@ -49,7 +50,7 @@ class Live:
         self._frames: Latest[Frame] = Latest()
         if from_start:
             self._begin.set()
-        self._thread = threading.Thread(target=self._run, name="source", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
         self._thread.start()
         try:
             inner = self._opened.get(opens_within_s)
@@ -72,14 +73,18 @@ class Live:
 
     def read(self) -> Frame | None:
         """The newest frame that was not read yet, None at the end; raises `SourceError`, also when none comes."""
-        self._begin.set()
         try:
-            return self._frames.get(self._frame_within_s)
+            return self.take(self._frame_within_s)
         except TimeoutError:
             raise SourceError(
                 f"{self._what} gave no picture for {self._frame_within_s:.0f} s; "
-                "it may have been unplugged or lost its connection. Connect it again and start anew."
+                "it may have been unplugged or lost its connection. Connect it again."
             ) from None
+
+    def take(self, timeout_s: float | None) -> Frame | None:
+        """As `read`, but raises `TimeoutError` when no frame came for `timeout_s`: read again later."""
+        self._begin.set()
+        return self._frames.get(timeout_s)
 
     def close(self) -> None:
         """Ends the thread; one that is blocked in its device closes it when it comes back."""

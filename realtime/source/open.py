@@ -8,14 +8,18 @@ from __future__ import annotations
 import difflib
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from realtime.errors import SourceError, UsageError
+from realtime.secrets import without_secrets
 from realtime.settings import CLIP_SUFFIXES, Pace
 from realtime.source.camera import FIRST_FRAME_S, NEXT_FRAME_S, Camera
-from realtime.source.cameras import CameraInfo, find_camera, list_cameras
-from realtime.source.contract import Source
+from realtime.source.cameras import CameraInfo, find_again, find_camera, list_cameras
+from realtime.source.contract import LastingSource, Source
+from realtime.source.lasting import Lasting
 from realtime.source.live import Live
 from realtime.source.pattern import TestPattern, parse_pattern
 from realtime.source.picture import PICTURE_SUFFIXES, PictureFile
@@ -28,6 +32,7 @@ _CAMERA_OPENS_S = FIRST_FRAME_S + 5
 _STREAM_OPENS_S, _STREAM_FRAME_S = 15.0, 10.0
 
 Say = Callable[[str], None]
+S = TypeVar("S")
 
 
 def open_source(uri: str | None, *, size: Size | None, fps: float | None, pace: Pace | None, say: Say) -> Source:
@@ -37,8 +42,71 @@ def open_source(uri: str | None, *, size: Size | None, fps: float | None, pace: 
     camera. fps: asked of a camera. pace: None is live for cameras, streams and the test pattern, all for files.
     Blocks until the first frame is there. Raises `SourceError`, and `UsageError` for a word that means nothing.
     """
+
+    def camera(found: CameraInfo) -> Source:
+        return _live_camera(found, size, fps)
+
+    def stream(address: _Address) -> Source:
+        return _live_stream(address, size, say)
+
+    return _open(uri, size, pace, say, camera, stream)
+
+
+def open_lasting_source(
+    uri: str | None, *, size: Size | None, fps: float | None, pace: Pace | None, say: Say
+) -> LastingSource:
+    """As `open_source`; a camera or stream that breaks off is opened anew until it is back."""
+
+    def camera(found: CameraInfo) -> LastingSource:
+        def again(known_size: Size | None) -> Live:
+            return _live_camera(find_again(found) if known_size is not None else found, known_size or size, fps)
+
+        return Lasting(again, what=_capital(found), say=say, frame_within_s=NEXT_FRAME_S, ends=False, dark=True)
+
+    def stream(address: _Address) -> LastingSource:
+        def again(known_size: Size | None) -> Live:
+            return _live_stream(address, known_size or size, say)
+
+        what, ends = address.what, address.played
+        return Lasting(again, what=what, say=say, frame_within_s=_STREAM_FRAME_S + 1, ends=ends, dark=False)
+
+    return _open(uri, size, pace, say, camera, stream)
+
+
+@dataclass(frozen=True, slots=True)
+class _Address:
+    """A stream. what: without its password, for messages. played: a clip or playlist on a server, by its times."""
+
+    url: str
+    scheme: str
+    what: str
+    played: bool
+
+
+def _open(
+    uri: str | None,
+    size: Size | None,
+    pace: Pace | None,
+    say: Say,
+    camera: Callable[[CameraInfo], S],
+    stream: Callable[[_Address], S],
+) -> S | Source:
+    def open_camera(found: CameraInfo) -> S:
+        if pace is Pace.ALL:
+            say("A camera does not wait: --pace all has no effect on it.")
+        return camera(found)
+
     if uri is None:
-        return _first_camera(size, fps, pace, say)
+        cameras = list_cameras()
+        if cameras:
+            return open_camera(cameras[0])
+        if sys.platform != "linux":  # there the list is the system's word at second hand; a camera may be there
+            try:
+                return open_camera(CameraInfo(0, None, ""))
+            except SourceError:
+                pass
+        say("No camera was found: the demo clip is used instead.")
+        return _open_demo(size, pace, say)
     if uri == "demo":
         return _open_demo(size, pace, say)
     if uri == "test" or uri.startswith("test:"):
@@ -46,40 +114,25 @@ def open_source(uri: str | None, *, size: Size | None, fps: float | None, pace: 
         pattern = TestPattern(own if size is None else size, rate)
         return pattern if pace is Pace.ALL else Live(lambda: pattern, what="The test pattern", paced=True)
     if "://" in uri:
-        return _open_stream(uri, size, say)
-    if uri.isdigit() or uri.startswith("/dev/"):
-        return _open_camera(find_camera(uri), size, fps, pace, say)
-    if _looks_like_file(uri):
+        return stream(_address(uri))
+    if not (uri.isdigit() or uri.startswith("/dev/")) and _looks_like_file(uri):
         return _open_file(Path(uri), size, pace, say)
-    return _open_camera(find_camera(uri), size, fps, pace, say)
+    return open_camera(find_camera(uri))
 
 
-def _first_camera(size: Size | None, fps: float | None, pace: Pace | None, say: Say) -> Source:
-    cameras = list_cameras()
-    if cameras:
-        return _open_camera(cameras[0], size, fps, pace, say)
-    if (
-        sys.platform != "linux"
-    ):  # there the list is the system's word at second hand; a camera may be there all the same
-        try:
-            return _open_camera(CameraInfo(0, None, ""), size, fps, pace, say)
-        except SourceError:
-            pass
-    say("No camera was found: the demo clip is used instead.")
-    return _open_demo(size, pace, say)
-
-
-def _open_camera(camera: CameraInfo, size: Size | None, fps: float | None, pace: Pace | None, say: Say) -> Source:
-    if pace is Pace.ALL:
-        say("A camera does not wait: --pace all has no effect on it.")
-    what = str(camera)
+def _live_camera(camera: CameraInfo, size: Size | None, fps: float | None) -> Live:
     return Live(
         lambda: Camera(camera, size, fps),
-        what=what[:1].upper() + what[1:],
+        what=_capital(camera),
         opens_within_s=_CAMERA_OPENS_S,
         frame_within_s=NEXT_FRAME_S,
         from_start=True,
     )
+
+
+def _capital(camera: CameraInfo) -> str:
+    what = str(camera)
+    return what[:1].upper() + what[1:]
 
 
 def _open_demo(size: Size | None, pace: Pace | None, say: Say) -> Source:
@@ -118,32 +171,35 @@ def _open_file(path: Path, size: Size | None, pace: Pace | None, say: Say) -> So
     return _open_clip(path, size, pace, say)
 
 
-def _open_stream(url: str, size: Size | None, say: Say) -> Source:
-    """A stream gives its newest frame as it comes; a clip or playlist on a server is played by its times."""
+def _address(url: str) -> _Address:
+    """Raises `UsageError`."""
     try:
         parts = urlsplit(url)
     except ValueError as error:
-        raise UsageError(f"'{url}' is no address ({error}).") from error
+        raise UsageError(f"'{without_secrets(url)}' is no address ({error}).") from error
     if parts.scheme not in _STREAMS:
         raise UsageError(f"'{parts.scheme}://' is no address of a stream; expected one of {', '.join(_STREAMS)}.")
+    played = Path(parts.path).suffix.lower() in _PLAYED
+    return _Address(url, parts.scheme, f"The stream {without_secrets(url)}", played)
+
+
+def _live_stream(address: _Address, size: Size | None, say: Say) -> Live:
+    """A stream gives its newest frame as it comes; a clip or playlist on a server is played by its times."""
     from realtime.source.clip import Clip
 
-    where = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()  # a password stays out of messages
-    options = {"rtsp_transport": "tcp", "fflags": "nobuffer"} if parts.scheme.startswith("rtsp") else {}
-    what = f"The stream {where}"
+    options = {"rtsp_transport": "tcp", "fflags": "nobuffer"} if address.scheme.startswith("rtsp") else {}
 
     def stream() -> Clip:
-        return Clip(url, size, what=what, say=say, stream=True, options=options,
+        return Clip(address.url, size, what=address.what, say=say, stream=True, options=options,
                     timeout_s=(_STREAM_OPENS_S, _STREAM_FRAME_S))  # fmt: skip
 
-    played = Path(parts.path).suffix.lower() in _PLAYED
     return Live(
         stream,
-        what=what,
+        what=address.what,
         opens_within_s=_STREAM_OPENS_S + 1,
         frame_within_s=_STREAM_FRAME_S + 1,
-        paced=played,
-        from_start=not played,
+        paced=address.played,
+        from_start=not address.played,
     )
 
 

@@ -13,8 +13,8 @@ PAPER, INK = (38, 34, 44), (236, 226, 216)  # RGB
 _WIDEST = 0.92  # of the picture
 
 
-def card(text: str, size: Size, like: Frame | Missing) -> Picture:
-    """A picture of `size` that says `text`, with the time and the number of the frame it stands for."""
+def card(text: str, size: Size, like: Frame | Missing | Picture) -> Picture:
+    """A picture of `size` that says `text`, with the time and the number of what it stands for."""
     return Picture(_written(text, size), like.t, like.grabbed_s, like.index)
 
 

@@ -203,7 +203,7 @@ def check_virtual_camera() -> Iterator[Finding]:
     from realtime.types import Size
 
     try:
-        with open_virtual_camera(None, Size(1280, 720), 30.0) as sink:
+        with open_virtual_camera(None, Size(1280, 720), 30.0, lambda _: None) as sink:
             yield Finding(f"Virtual camera: {sink.name}, pyvirtualcam {_version('pyvirtualcam')}")
     except SinkError as error:
         what, _, how = str(error).partition(". ")

@@ -210,6 +210,19 @@ def test_a_live_run_goes_on_without_a_sink_that_fails() -> None:
     assert (good.closed, bad.closed) == (1, 1)
 
 
+def test_whatever_a_sink_raises_a_live_run_goes_on() -> None:
+    class Odd(ListSink):
+        def send(self, picture: Picture) -> None:
+            raise KeyError("a bug")
+
+    good = ListSink("good")
+    said: list[str] = []
+    with Sinks([Odd("odd"), good], live=True, frame_count=None, say=said.append) as sinks:
+        sinks.send(picture(0))
+    assert len(good.got) == 1
+    assert said == ["The sink odd failed (KeyError: 'a bug'). Going on without odd."]
+
+
 def test_a_conversion_ends_when_any_sink_fails_and_the_others_are_closed() -> None:
     good, bad = ListSink("good"), ListSink("bad", fails_at=1)
     with pytest.raises(SinkError, match="bad failed"), Sinks([bad, good], live=False, frame_count=None, say=print) as s:
@@ -304,6 +317,105 @@ def test_a_virtual_camera_gets_whole_even_pictures() -> None:
     device = FakeDevice()
     VirtualCamera(device, Size(65, 49).even).send(picture(1, size=Size(65, 49)))
     assert device.got[0].shape == (48, 64, 3) and device.got[0].flags.c_contiguous
+
+
+def wait_until(reached: Callable[[], bool]) -> None:
+    until_s = time.monotonic() + 10
+    while not reached() and time.monotonic() < until_s:
+        threading.Event().wait(0.002)
+    assert reached()
+
+
+def test_a_sink_that_fails_is_opened_again_with_pauses_and_said_once() -> None:
+    said: list[str] = []
+    pauses: list[float] = []
+    first, third = ListSink("camera", fails_at=2), ListSink("camera")
+    sinks: list[ListSink | Exception] = [SinkError("Busy."), OSError(16, "Busy"), third]
+
+    def reopen() -> Sink:
+        following = sinks.pop(0)
+        if isinstance(following, Exception):
+            raise following
+        return following
+
+    def wait(seconds: float) -> bool:
+        pauses.append(seconds)
+        return False
+
+    now = [0.0]
+    sink = Threaded(first, reopen=reopen, say=said.append, clock=lambda: now[0], wait=wait)
+    for index in range(3):
+        sink.send(picture(index))
+        wait_until(lambda index=index: (index < 2 and len(first.got) > index) or not sinks)  # type: ignore[misc]
+    for index in range(3, 6):
+        sink.send(picture(index))
+        wait_until(lambda index=index: len(third.got) == index - 2)  # type: ignore[misc]
+        now[0] += 3
+    sink.close()
+    assert first.closed == third.closed == 1
+    assert pauses == [1.0, 2.0, 4.0]
+    assert said == ["camera failed. It is opened again as soon as that works; the others go on.",
+                    "camera takes pictures again."]  # fmt: skip
+
+
+def test_a_sink_that_never_comes_back_can_be_closed() -> None:
+    def reopen() -> Sink:
+        raise SinkError("Gone.")
+
+    sink = Threaded(ListSink(fails_at=0), reopen=reopen, say=lambda _: None)
+    sink.send(picture(0))
+    sink.close()
+    sink._thread.join(10)
+    assert not sink._thread.is_alive()
+
+
+def test_a_blocked_sink_is_said_once_and_so_is_that_it_goes_on() -> None:
+    said: list[str] = []
+    now = [0.0]
+    inner = BlockedSink()
+    sink = Threaded(inner, say=said.append, clock=lambda: now[0])
+    sink.send(picture(0))
+    assert inner.entered.wait(10)
+    for index in range(1, 30):
+        now[0] = index
+        sink.send(picture(index))
+    assert said == ["blocked takes no pictures at the moment; the others go on."]
+    inner.let_go.set()
+    for index in range(30, 40):
+        now[0] = index
+        sink.send(picture(index))
+        wait_until(lambda index=index: inner.got[-1:] != [] and inner.got[-1].index == index)  # type: ignore[misc]
+    sink.close()
+    assert said[1:] == ["blocked takes pictures again."]
+
+
+def test_when_the_loop_hangs_the_virtual_camera_shows_a_card() -> None:
+    device = FakeDevice()
+    now = [0.0]
+    sink = Threaded(
+        VirtualCamera(device, SIZE), repeat_s=0.005, stale=lambda last: picture(200), clock=lambda: now[0]
+    )  # fmt: skip
+    with sink:
+        sink.send(picture(7))
+        wait_until(lambda: len(device.got) > 3)
+        assert all((rgb[..., 0] == 7).all() for rgb in device.got)
+        now[0] = 100.0
+        wait_until(lambda: bool((device.got[-1][..., 0] == 200).all()))
+        sink.send(picture(8))
+        wait_until(lambda: bool((device.got[-1][..., 0] == 8).all()))
+
+
+def test_files_of_a_live_run_are_finished_and_their_failure_is_told(tmp_path: Path) -> None:
+    with open_([str(tmp_path / "out.mp4"), str(tmp_path / "p.png")], live=True) as sinks:
+        for index in range(5):
+            sinks.send(picture(index))
+    assert (tmp_path / "out.mp4").stat().st_size > 500 and first_value(tmp_path / "p.png") == 4
+    (tmp_path / "gone").mkdir()
+    sinks = open_([str(tmp_path / "gone" / "p.png")], live=True)
+    sinks.send(picture(0))
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(SinkError, match="cannot be written"):
+        sinks.close()
 
 
 def test_one_picture_is_the_first_after_a_second_or_the_last(tmp_path: Path) -> None:

@@ -18,9 +18,12 @@ from realtime.settings import CLIP_SUFFIXES, PICTURE_SUFFIXES
 from realtime.sinks.contract import Sink
 from realtime.sinks.null import Null
 from realtime.sinks.picture import PictureFile, PictureSequence, is_sequence
+from realtime.sinks.threaded import Threaded
 from realtime.types import Picture, Size
 
 Say = Callable[[str], None]
+
+_FILE_LEAVE_S = 20.0  # for the end of a file on a slow disk
 
 
 class Sinks:
@@ -50,6 +53,10 @@ class Sinks:
                 sink.send(picture)
             except SinkError as error:
                 self._leave(sink, error)
+            except Exception as error:
+                if not self._live:
+                    raise
+                self._leave(sink, SinkError(f"The sink {sink.name} failed ({type(error).__name__}: {error})."))
         if self._progress is not None:
             self._progress.update()
 
@@ -108,6 +115,13 @@ def open_sinks(
     `SinkError`; sinks that were open are closed then.
     """
 
+    def beside(file: Sink, reopen: Callable[[], Sink] | None = None) -> Sink:
+        """Files of a live run are written beside the loop; a conversion waits for its disk and loses nothing.
+
+        What fails is opened anew only where nothing that was written is lost.
+        """
+        return Threaded(file, reopen=reopen, say=say, leave_s=_FILE_LEAVE_S) if live else file
+
     def opened(uri: str) -> Sink:
         path = Path(uri)
         if uri == "null":
@@ -119,13 +133,15 @@ def open_sinks(
         if uri == "virtualcam" or uri.startswith("virtualcam:"):
             from realtime.sinks.virtualcam import open_virtual_camera
 
-            return open_virtual_camera(uri.partition(":")[2] or None, size, fps)
+            return open_virtual_camera(uri.partition(":")[2] or None, size, fps, say)
         if path.suffix.lower() in CLIP_SUFFIXES:
             from realtime.sinks.clip import ClipFile
 
-            return ClipFile(path, size, fps, clip, say)
+            return beside(ClipFile(path, size, fps, clip, say))
         if path.suffix.lower() in PICTURE_SUFFIXES:
-            return PictureSequence(path) if is_sequence(path) else PictureFile(path, clip)
+            if is_sequence(path):
+                return beside(PictureSequence(path), lambda: PictureSequence(path))
+            return beside(PictureFile(path, clip))
         wanted = ", ".join(CLIP_SUFFIXES + PICTURE_SUFFIXES)
         raise SinkError(f"'{uri}' is no sink; expected virtualcam, preview, null, or a file ending in {wanted}.")
 

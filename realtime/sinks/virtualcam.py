@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ class VirtualCamera:
         self.close()
 
 
-def open_virtual_camera(device: str | None, size: Size, fps: float) -> Sink:
+def open_virtual_camera(device: str | None, size: Size, fps: float, say: Callable[[str], None]) -> Sink:
     """A virtual camera of the even part of `size` that shows a card from now on; raises `SinkError` with the remedy."""
     try:
         import pyvirtualcam
@@ -67,17 +68,23 @@ def open_virtual_camera(device: str | None, size: Size, fps: float) -> Sink:
             f"Install it with: {sys.executable} -m pip install pyvirtualcam"
         ) from error
     even = size.even
-    try:
-        camera = pyvirtualcam.Camera(even.width, even.height, fps, device=device)
-    except (RuntimeError, OSError, ValueError) as error:
-        which = f"The virtual camera {device}" if device else "A virtual camera"
-        remedy = _REMEDY.get(sys.platform, "")
-        raise SinkError(f"{which} cannot be opened ({_first_sentence(error)}). {remedy}") from error
+
+    def opened() -> Sink:
+        try:
+            return VirtualCamera(pyvirtualcam.Camera(even.width, even.height, fps, device=device), even)
+        except (RuntimeError, OSError, ValueError) as error:
+            which = f"The virtual camera {device}" if device else "A virtual camera"
+            remedy = _REMEDY.get(sys.platform, "")
+            raise SinkError(f"{which} cannot be opened ({_first_sentence(error)}). {remedy}") from error
+
     start = Frame(read_only(np.zeros((1, 1, 3), np.uint8)), 0.0, time.monotonic(), 0)
     return Threaded(
-        VirtualCamera(camera, even),
+        opened(),
         first=card("LiveToon starts", even, start),
         repeat_s=_REPEAT_S,
+        stale=lambda last: card("LiveToon does not answer", even, last),
+        reopen=opened,
+        say=say,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import random
 import sys
 import time
 from collections import deque
@@ -19,10 +20,43 @@ from realtime.types import Size
 
 VERSION = "0.1.0"
 STAGES = ("perceive", "steady", "stylize", "ink", "compose", "deliver")
+MOST_TIMES = 20_000  # that are kept of a run
+RECENT = 30  # that the status line is made of
 WARM_UP = 30  # frames that percentiles leave out: engines and caches are still warming up
 
 A = TypeVar("A")
 B = TypeVar("B")
+
+
+class _Times:
+    """Times in milliseconds. Of a long run a fair sample is kept (Vitter 1985, algorithm R), and the largest."""
+
+    def __init__(self) -> None:
+        self.kept: list[float] = []
+        self.recent: deque[float] = deque(maxlen=RECENT)
+        self.largest = 0.0  # after the warm-up
+        self._count = 0
+        self._random = random.Random(0)
+
+    def append(self, ms: float) -> None:
+        self.recent.append(ms)
+        self._count += 1
+        if self._count > WARM_UP:
+            self.largest = max(self.largest, ms)
+        if len(self.kept) < MOST_TIMES:
+            self.kept.append(ms)
+        elif (place := self._random.randrange(WARM_UP, self._count)) < MOST_TIMES:
+            self.kept[place] = ms
+
+    def percentiles(self, names: tuple[str, ...]) -> dict[str, float]:
+        """Of all but the warm-up frames (of all, where there are fewer); empty without any."""
+        counted = self.kept[WARM_UP:] if len(self.kept) > WARM_UP else self.kept
+        if not counted:
+            return {}
+        share = {"p50": 50, "p95": 95, "p99": 99}
+        largest = self.largest if self._count > WARM_UP else max(counted)
+        found = {name: largest if name == "max" else float(np.percentile(counted, share[name])) for name in names}
+        return {name: round(ms, 2) for name, ms in found.items()}
 
 
 class Stats:
@@ -31,8 +65,8 @@ class Stats:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._started_s: float | None = None
-        self._stage_ms: dict[str, list[float]] = {stage: [] for stage in STAGES}
-        self._latency_ms: list[float] = []
+        self._stage_ms = {stage: _Times() for stage in STAGES}
+        self._latency_ms = _Times()
         self._delivered_s: deque[float] = deque(maxlen=61)
         self._first_index: int | None = None
         self.frames_in = 0
@@ -86,7 +120,7 @@ class Stats:
 
     def recent_latency_ms(self) -> float:
         """Median of the last 30 pictures; 0 while unknown."""
-        return float(np.median(self._latency_ms[-30:])) if self._latency_ms else 0.0
+        return float(np.median(self._latency_ms.recent)) if self._latency_ms.recent else 0.0
 
     def summary(
         self, *, style: str, engine: str, precision: str, size: Size, source: str, held_frames: int
@@ -104,8 +138,8 @@ class Stats:
             "dropped": self.dropped,
             "seconds": round(seconds, 3),
             "fps": round(self.frames_out / seconds, 2) if seconds > 0 else 0.0,
-            "latency_ms": _percentiles(self._latency_ms, ("p50", "p95", "p99", "max")),
-            "stage_ms": {stage: _percentiles(times, ("p50", "p95")) for stage, times in self._stage_ms.items()},
+            "latency_ms": self._latency_ms.percentiles(("p50", "p95", "p99", "max")),
+            "stage_ms": {stage: times.percentiles(("p50", "p95")) for stage, times in self._stage_ms.items()},
             "faces_frames": self.faces_frames,
             "held_frames": held_frames,
             "peak_rss_mib": round(_peak_rss_mib()),
@@ -131,15 +165,6 @@ def stats_line(summary: dict[str, Any]) -> str:
         f"{summary['seconds']:.1f} s: {summary['fps']:.1f} a second{timing}, "
         f"{summary['engine']} {summary['precision']}, {summary['peak_rss_mib']} MiB"
     )
-
-
-def _percentiles(times_ms: list[float], names: tuple[str, ...]) -> dict[str, float]:
-    """Percentiles of all but the warm-up frames (of all, where there are fewer); empty without any."""
-    counted = times_ms[WARM_UP:] if len(times_ms) > WARM_UP else times_ms
-    if not counted:
-        return {}
-    share = {"p50": 50, "p95": 95, "p99": 99, "max": 100}
-    return {name: round(float(np.percentile(counted, share[name])), 2) for name in names}
 
 
 def _peak_rss_mib() -> float:

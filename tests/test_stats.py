@@ -1,10 +1,11 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from realtime.errors import SinkError
-from realtime.stats import WARM_UP, Stats, stats_line, write_stats
+from realtime.stats import MOST_TIMES, WARM_UP, Stats, stats_line, write_stats
 from realtime.types import Size
 
 
@@ -89,3 +90,14 @@ def test_a_run_without_a_frame_has_a_summary(tmp_path: Path) -> None:
 def test_a_stats_file_that_cannot_be_written_is_an_error_for_the_user(tmp_path: Path) -> None:
     with pytest.raises(SinkError, match="--stats"):
         write_stats(tmp_path, summary(Stats()))
+
+
+def test_a_long_run_keeps_a_fair_sample_and_the_largest() -> None:
+    stats = run_at(fps=10, frames=2 * MOST_TIMES, work_s=0.002)
+    times = stats._stage_ms["perceive"]
+    assert len(times.kept) == MOST_TIMES
+    for ms in [6.0] * 2 * MOST_TIMES + [900.0]:
+        times.append(ms)
+    told = times.percentiles(("p50", "max"))
+    assert told["max"] == 900
+    assert 0.45 < np.mean(np.array(times.kept) == 6.0) < 0.55

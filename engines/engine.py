@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 import psutil
@@ -68,6 +68,22 @@ class Engine(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None: ...
+
+
+@runtime_checkable
+class DeviceGenerator(Protocol):
+    """What an engine on a GPU offers besides: pictures that are there already, drawings that stay there."""
+
+    @property
+    def size(self) -> Size:
+        """The fixed size of what goes in and comes out."""
+
+    def queue(self, picture: Any, drawing: Any, stream: int) -> None:
+        """Queues the network on torch's current stream, whose handle is `stream` (0 on a CPU), and returns.
+
+        picture: torch tensor (1, h, w, 3) u8; drawing: (1, h, w, channels) u8, written over. Both contiguous, on the
+        engine's device.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,8 +185,6 @@ class TensorRtEngine:
         except EngineError:
             self._cuda.close()
             raise
-        self._context.set_tensor_address(PICTURE, self._picture_there)
-        self._context.set_tensor_address(DRAWING, self._drawing_there)
 
     def run(self, rgb: RgbImage) -> NDArray[np.uint8]:
         """(h, w, 3) RGB u8 to (h, w, channels) u8."""
@@ -194,11 +192,22 @@ class TensorRtEngine:
             raise ValueError("the engine is closed")
         self._picture[...] = check_picture(rgb, self.size)
         self._cuda.upload(self._picture_there, self._picture, self._stream)
-        if not self._context.execute_async_v3(self._stream):
-            raise EngineError(f"{self.name} failed while drawing: {self._logger.last or 'it does not say why'}")
+        self._queue(self._picture_there, self._drawing_there, self._stream)
         self._cuda.download(self._drawing, self._drawing_there, self._stream)
         self._cuda.finish(self._stream)
         return self._drawing.copy()
+
+    def queue(self, picture: Any, drawing: Any, stream: int) -> None:
+        """Queues the network on torch's current stream, bound to the tensors' memory; see `DeviceGenerator`."""
+        if self._context is None:
+            raise ValueError("the engine is closed")
+        self._queue(picture.data_ptr(), drawing.data_ptr(), stream)
+
+    def _queue(self, picture: int, drawing: int, stream: int) -> None:
+        self._context.set_tensor_address(PICTURE, picture)
+        self._context.set_tensor_address(DRAWING, drawing)
+        if not self._context.execute_async_v3(stream):
+            raise EngineError(f"{self.name} failed while drawing: {self._logger.last or 'it does not say why'}")
 
     def close(self) -> None:
         """Lets go of the GPU's memory."""

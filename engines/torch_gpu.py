@@ -65,15 +65,12 @@ class TorchEngine:
         self._drawing_there: Any = None
         self._graph: Any = None
 
-        def draw() -> Any:
-            planes = self._picture_there.permute(0, 3, 1, 2).to(torch.float32) / 255
+        def draw(picture: Any) -> Any:
+            planes = picture.permute(0, 3, 1, 2).to(torch.float32) / 255
             levels = (layers(planes.to(kind)).to(torch.float32).clamp(0, 1) * 255).round()
             return levels.to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
-        self._draw: Callable[[], Any] | None = draw
-        with torch.inference_mode():
-            if on_gpu:
-                self._capture(draw)
+        self._draw: Callable[[Any], Any] | None = draw
 
     def run(self, rgb: RgbImage) -> NDArray[np.uint8]:
         """(h, w, 3) RGB u8 to (h, w, channels) u8."""
@@ -81,13 +78,21 @@ class TorchEngine:
             raise ValueError("the engine is closed")
         self._picture.numpy()[0] = check_picture(rgb, self.size)
         with self._torch.inference_mode():
+            if self._picture_there is self._picture:
+                return np.asarray(self._draw(self._picture)[0].numpy(), np.uint8)
             if self._graph is None:
-                return np.asarray(self._draw()[0].numpy(), np.uint8)
+                self._capture(self._draw)
             self._picture_there.copy_(self._picture, non_blocking=True)
             self._graph.replay()
             self._drawing.copy_(self._drawing_there, non_blocking=True)
             self._torch.cuda.current_stream().synchronize()
             return np.array(self._drawing[0].numpy(), np.uint8)
+
+    def queue(self, picture: Any, drawing: Any, stream: int) -> None:
+        """Queues the network on torch's current stream; see `DeviceGenerator`."""
+        if self._draw is None:
+            raise ValueError("the engine is closed")
+        drawing.copy_(self._draw(picture))
 
     def close(self) -> None:
         """Lets go of the network and its memory."""
@@ -101,18 +106,18 @@ class TorchEngine:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def _capture(self, draw: Callable[[], Any]) -> None:
+    def _capture(self, draw: Callable[[Any], Any]) -> None:
         """Records the network once, so that a frame costs one launch instead of a hundred."""
         torch = self._torch
         beside = torch.cuda.Stream()
         beside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(beside):
             for _ in range(_WARM_UP_RUNS):
-                draw()
+                draw(self._picture_there)
         torch.cuda.current_stream().wait_stream(beside)
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph):
-            self._drawing_there = draw()
+            self._drawing_there = draw(self._picture_there)
         self._drawing = torch.empty(self._drawing_there.shape, dtype=torch.uint8, pin_memory=True)
 
 

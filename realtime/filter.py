@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from realtime.steady import Steady
 from realtime.styles import Style
 from realtime.stylize import Stylize, with_strength
 from realtime.types import Frame, Mask, Picture, Scene, Styled, read_only
+
+if TYPE_CHECKING:
+    from realtime.device.stylize import StylizeOnDevice
 
 T = TypeVar("T")
 
@@ -39,7 +42,7 @@ class Filter:
         self,
         perceive: Perceiver,
         steady: Steady,
-        stylize: Stylize,
+        stylize: Stylize | StylizeOnDevice,
         ink: Ink,
         compose: Compose,
         stats: Stats,

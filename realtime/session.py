@@ -16,7 +16,6 @@ from pathlib import Path
 from engines.assets import model_file
 from engines.select import list_engines, open_engine
 from realtime.card import card
-from realtime.checked_generator import CheckedGenerator
 from realtime.compose import Compose, PassThrough, read_background
 from realtime.crop import CROP_PX
 from realtime.errors import SinkError, UsageError
@@ -25,6 +24,7 @@ from realtime.hold import Hold
 from realtime.ink import Ink
 from realtime.keys import Keys
 from realtime.loop import Stop, run_loop
+from realtime.open_stylize import open_stylize
 from realtime.perceive import Perceiver
 from realtime.profile import Profile, read_profile
 from realtime.settings import Background, Look, Pace, Settings, settings_from_arguments
@@ -34,7 +34,7 @@ from realtime.source import Source, list_cameras, open_source
 from realtime.stats import Stats, stats_line, write_stats
 from realtime.steady import Steady
 from realtime.styles import PASS_THROUGH, Style, list_styles, load_style
-from realtime.stylize import Stylize, generator_size, with_strength
+from realtime.stylize import generator_size, with_strength
 from realtime.types import Frame, Picture, Size
 
 Say = Callable[[str], None]
@@ -144,7 +144,7 @@ def _open_filter(
         background = opened.enter_context(open_engine(style.background, generator_size(size), settings.engine, say=say))
         face = opened.enter_context(open_engine(style.face, Size(CROP_PX, CROP_PX), settings.engine, say=say))
         finish = with_strength(style.finish, settings.look.strength)
-        stylize = Stylize(CheckedGenerator(background), CheckedGenerator(face), finish, settings.steadiness)
+        stylize = open_stylize(background, face, finish, size, settings.steadiness, say)
         ink = Ink(style.touch_up, settings.look.expression, profile)
         compose = Compose(settings.look.background, bool(settings.mirror))
         drawing = Filter(perceive, Steady(settings.steadiness), stylize, ink, compose, stats, opened.pop_all())

@@ -63,7 +63,10 @@ class PassThrough:
 
 def read_background(background: Background) -> RgbImage:
     """The user's background image, (h, w, 3) RGB u8; raises `UsageError` when it is no picture."""
-    bgr = cv2.imread(str(background.image), cv2.IMREAD_COLOR)
+    try:
+        bgr = cv2.imread(str(background.image), cv2.IMREAD_COLOR)
+    except cv2.error:  # larger than is allowed
+        bgr = None
     if bgr is None:
         raise UsageError(f"--background image: {background.image} is not a picture that can be read; use PNG or JPEG.")
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,13 +21,12 @@ from realtime.stats import Stats
 from realtime.steady import Steady
 from realtime.styles import Style
 from realtime.stylize import Stylize, with_strength
-from realtime.types import Frame, Mask, Picture, Scene, Styled, read_only
+from realtime.types import Frame, Mask, Picture, RgbImage, Scene, Styled, read_only
 
 if TYPE_CHECKING:
     from realtime.device.stylize import StylizeOnDevice
 
-T = TypeVar("T")
-
+SEEN_LEVELS, DRAWN_LEVELS = 12.0, 1.0  # standard deviation: where the frame has as much, so little is no drawing
 _EVERYWHERE: Mask = read_only(np.ones((2, 2), np.float32))
 
 
@@ -101,12 +100,15 @@ class Filter:
 
     def _stylized(self, scene: Scene) -> Styled:
         try:
-            return self.stylize(scene)
+            styled = self.stylize(scene)
         except Exception as error:
             if not scene.faces:
                 raise
             self._without_face(error)
-            return self.stylize(replace(scene, faces=(), fresh=True))
+            styled = self.stylize(replace(scene, faces=(), fresh=True))
+        if _structure(scene.frame.rgb) >= SEEN_LEVELS and _structure(styled.rgb) < DRAWN_LEVELS:
+            raise RuntimeError("the same is drawn everywhere")
+        return styled
 
     def _inked(self, styled: Styled) -> Styled:
         try:
@@ -119,3 +121,8 @@ class Filter:
         """Notes why, and forgets what may have led to it."""
         self.trouble = error
         self.reset()
+
+
+def _structure(rgb: RgbImage) -> float:
+    """Standard deviation of some pixels, in levels of 255."""
+    return float(rgb[::16, ::16].std())

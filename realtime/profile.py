@@ -63,7 +63,7 @@ def read_profile(name_or_file: str) -> Profile:
         raise UsageError(
             f"There is no profile {name_or_file} ({path}); python run.py --calibrate --profile {name_or_file} makes it."
         ) from None
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise UsageError(
             f"The profile {path} cannot be used ({error}); remove it, or make it again with python run.py --calibrate."
         ) from error
@@ -84,7 +84,8 @@ def write_profile(profile: Profile, path: Path) -> None:
     """Writes the numbers as JSON; raises `SinkError`."""
     check_writable(path)
     try:
-        path.write_text(json.dumps(asdict(profile), indent=1) + "\n", encoding="utf-8")
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(profile), indent=1) + "\n")
     except OSError as error:
         raise SinkError(f"The profile {path} cannot be written ({error.strerror}); name another --profile.") from error
 

@@ -6,7 +6,6 @@ Comes in: command-line words. Goes out: an exit code. Runs on the main thread.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -14,11 +13,12 @@ from functools import partial
 from pathlib import Path
 
 from engines.assets import model_file
+from engines.engine import Engine
 from engines.select import list_engines, open_engine
 from realtime.card import card
 from realtime.compose import Compose, PassThrough, read_background
 from realtime.crop import CROP_PX
-from realtime.errors import SinkError, UsageError
+from realtime.errors import EngineError, SinkError, UsageError
 from realtime.filter import Filter
 from realtime.hold import Hold
 from realtime.ink import Ink
@@ -27,17 +27,20 @@ from realtime.loop import Stop, run_loop
 from realtime.open_stylize import open_stylize
 from realtime.perceive import Perceiver
 from realtime.profile import Profile, read_profile
+from realtime.secrets import without_secrets
 from realtime.settings import Background, Look, Pace, Settings, settings_from_arguments
 from realtime.sinks import open_sinks
 from realtime.sinks.picture import write_picture
-from realtime.source import Source, list_cameras, open_source
+from realtime.source import LastingSource, list_cameras, open_lasting_source
 from realtime.stats import Stats, stats_line, write_stats
 from realtime.steady import Steady
 from realtime.styles import PASS_THROUGH, Style, list_styles, load_style
 from realtime.stylize import generator_size, with_strength
 from realtime.types import Frame, Picture, Size
+from realtime.watchdog import within
 
 Say = Callable[[str], None]
+OPENS_WITHIN_S = 180.0
 LIVE_SINKS = ("preview", "virtualcam")
 
 
@@ -67,7 +70,7 @@ def _run_filter(settings: Settings, style: Style | None, profile: Profile | None
 
     with ExitStack() as opened:
         source = opened.enter_context(
-            open_source(settings.source, size=settings.size, fps=settings.fps, pace=_pace(settings), say=say)
+            open_lasting_source(settings.source, size=settings.size, fps=settings.fps, pace=_pace(settings), say=say)
         )
         say(f"Source: {source.name}")
         sinks = opened.enter_context(
@@ -116,7 +119,7 @@ def _run_filter(settings: Settings, style: Style | None, profile: Profile | None
                 engine=engine_name,
                 precision=precision,
                 size=source.size,
-                source=re.sub("//[^@/]*@", "//", settings.source or source.name),  # no password of a stream
+                source=without_secrets(settings.source or source.name),
                 held_frames=0 if hold is None else hold.frames,
             )
 
@@ -141,14 +144,24 @@ def _open_filter(
     )
     with ExitStack() as opened:
         perceive = opened.enter_context(Perceiver(face_model, wide, square))
-        background = opened.enter_context(open_engine(style.background, generator_size(size), settings.engine, say=say))
-        face = opened.enter_context(open_engine(style.face, Size(CROP_PX, CROP_PX), settings.engine, say=say))
+        background = opened.enter_context(_open_engine(style.background, generator_size(size), settings.engine, say))
+        face = opened.enter_context(_open_engine(style.face, Size(CROP_PX, CROP_PX), settings.engine, say))
         finish = with_strength(style.finish, settings.look.strength)
         stylize = open_stylize(background, face, finish, size, settings.steadiness, say)
         ink = Ink(style.touch_up, settings.look.expression, profile)
         compose = Compose(settings.look.background, bool(settings.mirror))
         drawing = Filter(perceive, Steady(settings.steadiness), stylize, ink, compose, stats, opened.pop_all())
     return drawing, background.name, background.precision
+
+
+def _open_engine(model: Path, size: Size, name: str, say: Say) -> Engine:
+    """A style pack's network may be anything: one that takes for ever is given up."""
+    try:
+        return within(OPENS_WITHIN_S, lambda: open_engine(model, size, name, say=say))
+    except TimeoutError:
+        raise EngineError(
+            f"The generator {model} was not ready within {OPENS_WITHIN_S:.0f} s; use another --style or --engine."
+        ) from None
 
 
 def _pace(settings: Settings) -> Pace | None:
@@ -159,7 +172,7 @@ def _pace(settings: Settings) -> Pace | None:
     return Pace.LIVE if shown else None
 
 
-def _expected_frames(settings: Settings, source: Source) -> int | None:
+def _expected_frames(settings: Settings, source: LastingSource) -> int | None:
     """How many frames the run will take, for the progress bar; None while unknown."""
     limits = [source.frame_count, settings.frames]
     if settings.seconds is not None and source.frame_count is not None:

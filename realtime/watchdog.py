@@ -22,6 +22,16 @@ class _Failed:
     error: Exception
 
 
+def within(limit_s: float, call: Callable[[], B]) -> B:
+    """What `call` gives; raises `TimeoutError` when that takes longer than `limit_s`: the call is left behind."""
+    worker: Worker[bool, B] = Worker(lambda _: call(), "draw once")
+    worker.give(True)
+    try:
+        return worker.take(limit_s)
+    finally:
+        worker.close(0.0)
+
+
 class Worker(Generic[A, B]):
     """Calls `call` with one value after the other. A call that never comes back keeps the thread, not the caller."""
 

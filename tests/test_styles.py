@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -5,7 +6,7 @@ import pytest
 from realtime import styles
 from realtime.errors import ModelFileError, UsageError
 from realtime.layers import Finish
-from realtime.styles import list_styles, load_style
+from realtime.styles import SHIPPED_MODELS, list_styles, load_style
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def pack(root: Path, name: str, definition: str, *models: str) -> Path:
     folder.mkdir()
     (folder / "style.toml").write_text(definition, encoding="utf-8")
     for model in models:
-        (folder / model).write_bytes(b"onnx")
+        shutil.copy(SHIPPED_MODELS / "webtoon-face.onnx", folder / model)
     return folder
 
 

@@ -19,7 +19,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from realtime.errors import SourceError
 from realtime.source.fit import letterbox
-from realtime.source.sizes import checked_size
+from realtime.source.sizes import LARGEST_PX, checked_size
 from realtime.types import Frame, RgbImage, Size, read_only
 
 _ATTACHED_PICTURE = 1024  # AV_DISPOSITION_ATTACHED_PIC: the cover of a piece of music is no clip
@@ -126,6 +126,7 @@ class Clip:
             sound = "sound but no picture" if self._container.streams.audio else "no video track"
             raise SourceError(f"{self._what} has {sound}; expected a clip or a picture.")
         self._track: Any = wanted[0]
+        self._track.codec_context.options = {"max_pixels": str(LARGEST_PX * LARGEST_PX)}
         self._track.thread_type = "SLICE" if self._stream else "AUTO"  # frame threads cost a stream latency
         return self._decode(self._track)
 

@@ -19,7 +19,11 @@ import platformdirs
 from realtime.errors import ModelFileError, UsageError
 from realtime.ink.touch_up import TouchUp
 from realtime.layers import Finish
+from realtime.styles.onnx_file import check_onnx
 
+MOST_BYTES = 64 << 10  # of a style.toml
+LONGEST_LINE = 200  # characters of a title
+LARGEST_NUMBER = 1000  # of a setting
 PASS_THROUGH = "none"  # the camera's own picture: only ever by this name
 SHIPPED = Path(__file__).parent
 SHIPPED_MODELS = SHIPPED.parent.parent / "engines" / "models"
@@ -85,6 +89,8 @@ def _folders() -> dict[str, Path]:
 def _read(folder: Path) -> Style:
     definition = folder / "style.toml"
     try:
+        if definition.stat().st_size > MOST_BYTES:
+            raise ValueError(f"it is larger than {MOST_BYTES >> 10} KiB")
         data = tomllib.loads(definition.read_text(encoding="utf-8"))
         allowed = {"title", "licence", "kind", "background", "face", "finish", "touch_up"}
         if unknown := sorted(set(data) - allowed):
@@ -93,27 +99,42 @@ def _read(folder: Path) -> Style:
             raise ValueError(f"kind '{data['kind']}' is not 'layers'")
         background = _model(folder, str(data.get("background", "background.onnx")))
         face = data.get("face", "face.onnx" if (folder / "face.onnx").is_file() else None)
-        return Style(
+        style = Style(
             name=folder.name,
-            title=str(data.get("title", folder.name)),
-            licence=str(data.get("licence", "not stated")),
+            title=_line(data.get("title", folder.name)),
+            licence=_line(data.get("licence", "not stated")),
             background=background,
             face=background if face is None else _model(folder, str(face)),
             finish=_numbers(Finish, data.get("finish", {})),
             touch_up=_numbers(TouchUp, data.get("touch_up", {})),
         )
-    except (OSError, ValueError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
+        for network in {style.background, style.face}:
+            if network.parent != SHIPPED_MODELS:
+                check_onnx(network)
+        return style
+    except (OSError, ValueError, RecursionError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
         raise ModelFileError(
-            f"The style pack '{folder.name}' is damaged ({error}); mend or remove {definition}."
+            f"The style pack '{folder.name}' is damaged ({_line(str(error))}); mend or remove {definition}."
         ) from error
 
 
 def _model(folder: Path, name: str) -> Path:
+    """The pack's own network or a shipped one; never a file elsewhere."""
+    if not name.isprintable() or Path(name).name != name:
+        raise ValueError(f"its generator {name!r} is no plain file name")
     own, shared = folder / name, SHIPPED_MODELS / f"{name}.onnx"
-    for path in (own, shared):
-        if path.is_file():
-            return path
+    if own.is_file():
+        if not own.resolve().is_relative_to(folder.resolve()):
+            raise ValueError(f"its generator '{name}' lies outside of the pack")
+        return own
+    if shared.is_file():
+        return shared
     raise ValueError(f"its generator '{name}' is neither in the pack nor among the shipped ones")
+
+
+def _line(text: object) -> str:
+    """Text of a pack as one short line that no terminal takes for a command."""
+    return "".join(c if c.isprintable() else " " for c in str(text))[:LONGEST_LINE]
 
 
 def _numbers(kind: type[Any], table: object) -> Any:
@@ -128,4 +149,6 @@ def _numbers(kind: type[Any], table: object) -> Any:
             raise ValueError(f"'{name}' is not a number")
         if isinstance(known[name], int) and not isinstance(value, int):
             raise ValueError(f"'{name}' is not a whole number")
+        if not -LARGEST_NUMBER <= value <= LARGEST_NUMBER:
+            raise ValueError(f"'{name}' is not between -{LARGEST_NUMBER} and {LARGEST_NUMBER}")
     return kind(**table)

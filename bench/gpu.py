@@ -1,4 +1,5 @@
-"""What ran on the NVIDIA GPU here, and how fast: the tests marked `gpu`, then every GPU engine on both generators.
+"""What ran on the NVIDIA GPU here, and how fast: the tests marked `gpu`, then every GPU engine on both generators, then
+the device path with each of them at 720p, 1080p and 4K.
 
 Out: bench/results/gpu-DATE-NAME.json with date, GPU, driver, versions, commit. Without a GPU it says so and writes
 nothing.
@@ -21,16 +22,23 @@ from time import perf_counter
 import numpy as np
 
 import build_engines
+from engines import torch_gpu
 from engines.cache import write_whole
+from engines.engine import DeviceGenerator
 from engines.gpu import nvidia_gpu
 from engines.select import GPU_KINDS, list_engines, open_engine
 from engines.verify import trial_pictures
-from realtime.errors import EngineError
+from realtime.crop import CROP_PX
+from realtime.errors import EngineError, LiveToonError
+from realtime.styles import load_style
+from realtime.stylize import generator_size
 from realtime.types import Size
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("tensorrt", "tensorrt_rtx_cu13_bindings", "torch", "cuda-bindings", "onnxruntime", "numpy")
 FRAMES = 5000  # long enough for a leak to show
+FRAME_SIZES = (Size(1280, 720), Size(1920, 1080), Size(3840, 2160))
+SCENES = 60  # of the demo clip, shown forth and back
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +71,7 @@ def main() -> int:
     figures = [
         measure(kind.name, *generator) for kind in GPU_KINDS if _is_here(kind.name) for generator in generators()
     ]
+    paths = [path(kind.name, size) for size in FRAME_SIZES for kind in GPU_KINDS if _is_here(kind.name)]
     result = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "gpu": asdict(gpu),
@@ -72,7 +81,8 @@ def main() -> int:
         "tests": {"exit_code": tests.returncode, "summary": tests.stdout.strip().splitlines()[-1:]},
         "pictures_each": FRAMES,
         "figures": [asdict(f) for f in figures if isinstance(f, Figures)],
-        "failures": [f for f in figures if isinstance(f, str)],
+        "device_path": [f for f in paths if isinstance(f, dict)],
+        "failures": [f for f in (*figures, *paths) if isinstance(f, str)],
     }
     name = re.sub(r"\W+", "-", gpu.name).strip("-").lower()
     path = ROOT / "bench" / "results" / f"gpu-{datetime.now(UTC):%Y-%m-%d}-{name}.json"
@@ -102,6 +112,26 @@ def measure(name: str, model: Path, size: Size) -> Figures | str:
             return Figures(model.stem, str(size), name, engine.precision, p50, p95, before, _mib_in_use())
     except EngineError as error:
         return str(error)
+
+
+def path(name: str, frame: Size) -> dict[str, object] | str:
+    """The device path's figures with an engine, or why it gives none."""
+    style = load_style("webtoon")
+    try:
+        torch_gpu.precisions()
+        from bench.device_path import demo_scenes, measure_path  # imports torch
+
+        with (
+            open_engine(style.background, generator_size(frame), name, say=print) as background,
+            open_engine(style.face, Size(CROP_PX, CROP_PX), name, say=print) as face,
+        ):
+            if not isinstance(background, DeviceGenerator) or not isinstance(face, DeviceGenerator):
+                return f"{name} does not run on device arrays"
+            models, names = (style.background, style.face), (name, background.precision)
+            scenes = demo_scenes(frame, SCENES)
+            return asdict(measure_path(background, face, models, scenes, FRAMES, names=names))
+    except (ImportError, RuntimeError, LiveToonError) as error:
+        return f"device path, {name}, {frame}: {error}"
 
 
 def _is_here(name: str) -> bool:

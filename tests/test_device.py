@@ -19,7 +19,7 @@ import pytest
 import skimage.data
 from numpy.typing import NDArray
 from stand_in_tensorrt import Cuda
-from test_engines import quiet
+from test_engines import quiet, write_generator
 from test_stylize import face_at
 
 from engines import reference, torch_gpu
@@ -39,6 +39,7 @@ from realtime.types import Frame, RgbImage, Scene, Size, Styled
 
 torch = pytest.importorskip("torch", reason="torch is not installed (extra gpu or train)")
 
+from bench.device_path import demo_scenes, macs, measure_path  # noqa: E402
 from realtime.device import layers as device_layers  # noqa: E402
 from realtime.device import resample  # noqa: E402
 from realtime.device.stylize import StylizeOnDevice  # noqa: E402
@@ -336,6 +337,24 @@ class TestChoice:
             [sys.executable, "-c", program], cwd=MODELS.parent.parent, capture_output=True, text=True, check=False
         )
         assert run.stdout == "False\n", run.stderr
+
+
+class TestBench:
+    def test_measures_every_part(self, pair: Pair) -> None:
+        models = (MODELS / "webtoon-background.onnx", MODELS / "webtoon-face.onnx")
+        found = measure_path(*pair, models, scenes(count=3), 6, names=("sketch", "fp32"), device="cpu")
+        assert list(found.part_ms) == ["upload", "background", "steady", "compose", "faces", "picture"]
+        assert all(0 <= p50 <= p95 for p50, p95 in (*found.part_ms.values(), found.call_ms))
+        assert found.faces == 1 and found.size == str(FRAME) and found.slower == []
+        assert found.up_mib == round(480 * 270 * 3 / 2**20, 2)
+
+    def test_counts_multiplications(self, tmp_path: Path) -> None:
+        assert macs(write_generator(tmp_path / "one.onnx"), Size(96, 64)) == 96 * 64 * 3 * 4 * 9
+
+    def test_the_demo_has_a_face_in_motion(self) -> None:
+        shown = demo_scenes(Size(640, 360), 3)
+        assert [len(s.faces) for s in shown] == [1, 1, 1]
+        assert shown[0].fresh and shown[2].flow is not None and shown[2].frame.size == Size(640, 360)
 
 
 @pytest.mark.gpu

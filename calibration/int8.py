@@ -9,6 +9,8 @@ weights per channel) that ONNX Runtime and OpenVINO run, and a report. The engin
 The last convolutions before the picture stay in float, for their steps are seen as grain that flickers, although they
 cost little PSNR. Ranges are taken both as least and largest value and as percentiles, and whichever draws better is
 used. Where that is not good enough, the convolutions whose quantisation alone does most harm stay in float too.
+
+The report's figures of speed are milliseconds of the process's own on one core, which other programs hardly change.
 """
 
 from __future__ import annotations
@@ -16,14 +18,18 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
+import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from contextlib import ExitStack, redirect_stdout
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
 from io import StringIO
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import cv2
@@ -39,6 +45,7 @@ from engines.openvino_cpu import OpenVinoEngine, precisions
 from engines.reference import OnnxRuntimeEngine
 from engines.verify import agreement
 from realtime.errors import EngineError, LiveToonError
+from realtime.stats import cpu_name
 from realtime.styles import load_style
 from realtime.types import RgbImage, Size
 
@@ -46,28 +53,33 @@ CALIBRATE, CHOOSE, TEST = 24, 16, 24  # pictures: for ranges, for decisions, for
 METHODS = {"least and largest": ("MinMax", {}), "99.99 %": ("Percentile", {"percentile": 99.99})}
 END_DEPTH = 2
 _TIMED_RUNS = 20
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
     """What came of quantising one generator.
 
-    psnr_db: to f32, worst channel, over the test pictures. float_layers: convolutions left alone: the last ones, then
-    in the order of harm. layer_psnr_db: with that convolution alone quantised; empty where none had to be left alone.
-    ms: each engine's fastest run, all measured in turns in one run.
+    f32_bytes: size of what it was made from. ranges_psnr_db: what each way to take ranges reached, over the pictures
+    for decisions; ranges: the one taken. psnr_db: to f32, worst channel, over the test pictures, which nothing was
+    decided by. float_layers: convolutions left alone: the last ones, then in the order of harm. layer_psnr_db: with
+    that convolution alone quantised. cpu_ms: each engine's fastest run, in milliseconds of the process's own on one
+    core; all measured in turns in one run.
     """
 
     generator: str
     made_from: str
     file: str
     size_bytes: int
+    f32_bytes: int
     ranges: str
+    ranges_psnr_db: dict[str, float]
     psnr_db: float
     p999: float
     convolutions: int
     float_layers: list[str]
     layer_psnr_db: dict[str, float]
-    ms: dict[str, float]
+    cpu_ms: dict[str, float]
 
 
 class Quantiser:
@@ -153,34 +165,50 @@ class _Reader:
         return next(self._inputs)
 
 
+@dataclass(frozen=True, slots=True)
+class Quantised:
+    """An int8 network, and what was measured on the way to it, as in `Report`."""
+
+    network: bytes
+    ranges: str
+    ranges_psnr_db: dict[str, float]
+    convolutions: int
+    float_layers: list[str]
+    layer_psnr_db: dict[str, float]
+
+
 def quantise(
-    model: Path, calibrate: Sequence[RgbImage], choose: Sequence[RgbImage], target_db: float
-) -> tuple[bytes, str, list[str], dict[str, float]]:
-    """The int8 network; how its ranges were taken; the layers left in float; each layer's own PSNR if it was needed."""
+    model: Path, calibrate: Sequence[RgbImage], choose: Sequence[RgbImage], target_db: float, *, every_layer: bool
+) -> Quantised:
+    """The int8 network. every_layer: measures each convolution by itself also where that decides nothing.
+
+    Raises `EngineError` where `target_db` cannot be reached.
+    """
     expected = drawings(model, choose)
     with tempfile.TemporaryDirectory(prefix="livetoon-") as folder:
 
         def psnr_db(network: bytes) -> float:
             path = Path(folder) / "trial.onnx"
             path.write_bytes(network)
-            return agreement_of(drawings(path, choose), expected)[0]
+            return round(agreement_of(drawings(path, choose), expected)[0], 2)
 
         made = {method: Quantiser(model, calibrate, method) for method in METHODS}
         reached = {method: psnr_db(q.quantised(q.layers)) for method, q in made.items()}
         method = max(reached, key=lambda m: reached[m])
         quantiser = made[method]
-        if reached[method] >= target_db:
-            return quantiser.quantised(quantiser.layers), method, quantiser.ends, {}
+        enough = reached[method] >= target_db
+        measured = [*quantiser.layers, *quantiser.ends] if every_layer or not enough else []
         alone = {
-            layer: round(psnr_db(quantiser.quantised([layer])), 2)
-            for layer in tqdm(quantiser.layers, "Layers", disable=None, leave=False)
+            layer: psnr_db(quantiser.quantised([layer]))
+            for layer in tqdm(measured, "Layers", disable=None, leave=False)
         }
-        by_harm = sorted(alone, key=lambda layer: alone[layer])
-        for count in range(1, len(by_harm)):
+        by_harm = sorted(quantiser.layers, key=lambda layer: alone.get(layer, 0.0))
+        for count in range(len(by_harm)):
             rest = [layer for layer in quantiser.layers if layer not in by_harm[:count]]
             network = quantiser.quantised(rest)
             if psnr_db(network) >= target_db:
-                return network, method, quantiser.ends + by_harm[:count], alone
+                kept = quantiser.ends + by_harm[:count]
+                return Quantised(network, method, reached, len(rest) + len(kept), kept, alone)
     raise EngineError(f"{model.name} does not reach {target_db:.0f} dB in int8; f32 or bf16 has to do.")
 
 
@@ -209,28 +237,51 @@ def agreement_of(given: list[NDArray[np.uint8]], expected: list[NDArray[np.uint8
 
 
 def timings(model: Path, twin: Path, picture: RgbImage) -> dict[str, float]:
-    """Milliseconds of a frame in every engine, in turns, so that what else the machine does hits all alike."""
+    """Milliseconds of CPU time of a frame in every engine, on one core, in turns: what else the machine does counts
+    little, and hits all alike.
+    """
     size = Size(picture.shape[1], picture.shape[0])
-    engines: dict[str, Engine] = {
-        "onnxruntime fp32": OnnxRuntimeEngine(model, size),
-        "onnxruntime int8": OnnxRuntimeEngine(twin, size, "int8"),
-        "openvino int8": OpenVinoEngine(twin, size, "int8"),
-        **{f"openvino {precision}": OpenVinoEngine(model, size, precision) for precision in precisions()},
-    }
-    ms = dict.fromkeys(engines, float("inf"))
     with ExitStack() as opened:
+        opened.enter_context(_one_core())
+        engines: dict[str, Engine] = {
+            "onnxruntime fp32": OnnxRuntimeEngine(model, size),
+            "onnxruntime int8": OnnxRuntimeEngine(twin, size, "int8"),
+            "openvino int8": OpenVinoEngine(twin, size, "int8"),
+            **{f"openvino {precision}": OpenVinoEngine(model, size, precision) for precision in precisions()},
+        }
+        ms = dict.fromkeys(engines, float("inf"))
         for engine in engines.values():
             opened.enter_context(engine)
         for _ in range(_TIMED_RUNS):
             for name, engine in engines.items():
-                start = perf_counter()
+                start = process_time()
                 engine.run(picture)
-                ms[name] = min(ms[name], (perf_counter() - start) * 1e3)
+                ms[name] = min(ms[name], (process_time() - start) * 1e3)
     return {name: round(value, 2) for name, value in ms.items()}
 
 
+@contextmanager
+def _one_core() -> Iterator[None]:
+    """Engines opened inside run on one core, where the system can say so: spinning threads would count as work."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
 def calibrate_generator(
-    model: Path, pictures: Sequence[RgbImage], folder: Path | None, target_db: float, say: Any = print
+    model: Path,
+    pictures: Sequence[RgbImage],
+    folder: Path | None,
+    target_db: float,
+    say: Any = print,
+    *,
+    every_layer: bool = False,
 ) -> Report:
     """Makes the int8 twin of a generator and reports on it; raises `EngineError` where that cannot be done well."""
     needed = CALIBRATE + CHOOSE + TEST
@@ -239,35 +290,52 @@ def calibrate_generator(
     test, rest = apart(pictures, TEST)
     choose, rest = apart(rest, CHOOSE)
     calibrate, _ = apart(rest, CALIBRATE)
-    network, method, float_layers, alone = quantise(model, calibrate, choose, target_db)
+    made = quantise(model, calibrate, choose, target_db, every_layer=every_layer)
     sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
     twin = (cache_folder() / "int8" if folder is None else folder) / int8_name(model.stem, sha256)
     try:
-        write_whole(twin, network)
+        write_whole(twin, made.network)
     except OSError as error:
         raise EngineError(f"{twin} cannot be written ({error.strerror}); name another folder with --out.") from error
     psnr_db, p999 = agreement_of(drawings(twin, test), drawings(model, test))
-    quantiser = Quantiser(model, calibrate[:1], "least and largest")
-    convolutions = len(quantiser.ends) + len(quantiser.layers)
     report = Report(
         generator=model.stem,
         made_from=sha256,
         file=str(twin.name),
-        size_bytes=len(network),
-        ranges=method,
+        size_bytes=len(made.network),
+        f32_bytes=model.stat().st_size,
+        ranges=made.ranges,
+        ranges_psnr_db=made.ranges_psnr_db,
         psnr_db=round(psnr_db, 2),
         p999=p999,
-        convolutions=convolutions,
-        float_layers=float_layers,
-        layer_psnr_db=alone,
-        ms=timings(model, twin, test[0]),
+        convolutions=made.convolutions,
+        float_layers=made.float_layers,
+        layer_psnr_db=made.layer_psnr_db,
+        cpu_ms=timings(model, twin, test[0]),
     )
+    by_ranges = ", ".join(f"{method} {db:.1f} dB" for method, db in made.ranges_psnr_db.items())
     say(
-        f"{twin}: {psnr_db:.1f} dB to f32 on {len(test)} other pictures, {len(network) / 1e6:.2f} MB, ranges by "
-        f"{method}, {len(float_layers)} of {convolutions} convolutions in float"
+        f"{twin}: {psnr_db:.1f} dB to f32 on {len(test)} other pictures, {len(made.network) / 1e6:.2f} MB (f32 "
+        f"{report.f32_bytes / 1e6:.2f}), ranges by {made.ranges} ({by_ranges}), {len(made.float_layers)} of "
+        f"{made.convolutions} convolutions in float"
     )
-    say("  " + "; ".join(f"{name} {ms:.1f} ms" for name, ms in report.ms.items()))
+    say("  CPU time on one core: " + "; ".join(f"{name} {ms:.1f} ms" for name, ms in report.cpu_ms.items()))
     return report
+
+
+def result(reports: Sequence[Report], source: str) -> dict[str, object]:
+    """The reports with what is needed to read them later."""
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit.stdout.strip(),
+        "host": {"cpu": cpu_name(), "cores": os.cpu_count()},
+        "versions": {name: version(name) for name in ("onnxruntime", "openvino", "onnx")},
+        "what": f"int8 twins: {CALIBRATE} pictures for ranges, {CHOOSE} for decisions, {TEST} others for "
+        "the report; cpu_ms is CPU time on one core, no wall time",
+        "source": Path(source).name,
+        "generators": [asdict(report) for report in reports],
+    }
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -283,17 +351,17 @@ def main(arguments: Sequence[str]) -> int:
     add("--count", type=int, default=80, help="pictures to take (default: 80)")
     add("--target-db", type=float, default=42.0, help="PSNR to f32 to reach (default: 42)")
     add("--out", type=Path, metavar="DIR", help="folder for the int8 generators (default: the user's cache)")
-    add("--report", type=Path, metavar="FILE", help="write the figures as JSON")
+    add("--report", type=Path, metavar="FILE", help="write the figures as JSON, with those of every convolution")
     given = parser.parse_args(arguments)
     try:
         style = load_style(given.style)
         inputs = generator_inputs(given.source, given.count)
         reports = [
-            calibrate_generator(model, pictures, given.out, given.target_db)
+            calibrate_generator(model, pictures, given.out, given.target_db, every_layer=given.report is not None)
             for model, pictures in {style.background: inputs.background, style.face: inputs.face}.items()
         ]
         if given.report is not None:
-            write_whole(given.report, json.dumps([asdict(report) for report in reports], indent=1).encode())
+            write_whole(given.report, json.dumps(result(reports, given.source), indent=1).encode())
     except ModuleNotFoundError as error:
         if error.name != "onnx":
             raise

@@ -143,7 +143,7 @@ class Stats:
             "faces_frames": self.faces_frames,
             "held_frames": held_frames,
             "peak_rss_mib": round(_peak_rss_mib()),
-            "host": {"cpu": _cpu_name(), "cores": _cores(), "gpu": None},
+            "host": {"cpu": cpu_name(), "cores": _cores(), "gpu": None},
             "version": VERSION,
         }
 
@@ -182,7 +182,8 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """The processor, as its maker or the system calls it."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):

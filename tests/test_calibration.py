@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -23,7 +26,7 @@ from calibration.int8 import (
     drawings,
     ends_and_others,
 )
-from calibration.pictures import evenly, generator_inputs, photos
+from calibration.pictures import Inputs, evenly, generator_inputs, photos
 from engines import select
 from engines.int8 import int8_name, int8_twin
 from engines.select import open_engine
@@ -86,14 +89,18 @@ def test_a_generator_in_int8_draws_as_in_f32_on_other_pictures(
     generator: Path, pictures: list[RgbImage], cache: Path
 ) -> None:
     said: list[str] = []
+    cores = os.sched_getaffinity(0)
     report = calibrate_generator(generator, pictures, None, 40.0, said.append)
     assert report.psnr_db > 40 and report.convolutions == 4 and report.float_layers == ["third", "both"]
-    assert set(report.ms) >= {"onnxruntime fp32", "onnxruntime int8", "openvino fp32", "openvino int8"}
+    assert set(report.cpu_ms) >= {"onnxruntime fp32", "onnxruntime int8", "openvino fp32", "openvino int8"}
+    assert set(report.ranges_psnr_db) == set(METHODS)
+    assert report.ranges_psnr_db[report.ranges] == max(report.ranges_psnr_db.values())
     twin = cache / "int8" / report.file
     network = onnx.load(str(twin))
     assert "QuantizeLinear" in {node.op_type for node in network.graph.node}
     assert report.size_bytes == twin.stat().st_size
-    assert f"{report.psnr_db:.1f} dB" in said[0] and "openvino int8" in said[1]
+    assert f"{report.psnr_db:.1f} dB" in said[0] and "CPU time on one core" in said[1] and "openvino int8" in said[1]
+    assert report.layer_psnr_db == {} and os.sched_getaffinity(0) == cores
     before = twin.read_bytes()
     calibrate_generator(generator, pictures, None, 40.0, quiet)
     assert twin.read_bytes() == before  # the same every time
@@ -121,6 +128,21 @@ def test_the_last_layers_are_told_by_what_comes_after_them(generator: Path) -> N
     shipped = onnx.load(str(Path(select.__file__).parent / "models" / "webtoon-background.onnx"))
     ends, others = ends_and_others(shipped)
     assert 2 <= len(ends) <= 5 < len(others)
+
+
+def test_a_written_report_tells_every_convolution_and_where_it_was_made(
+    generator: Path, pictures: list[RgbImage], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(int8, "generator_inputs", lambda source, count: Inputs(pictures, pictures))
+    monkeypatch.setattr(int8, "load_style", lambda name: SimpleNamespace(background=generator, face=generator))
+    assert (
+        int8.main(["--source", "folder/of/photos", "--report", str(tmp_path / "int8.json"), "--target-db", "40"]) == 0
+    )
+    written = json.loads((tmp_path / "int8.json").read_bytes())
+    (figures,) = written["generators"]
+    assert set(figures["layer_psnr_db"]) == {"first", "second", "third", "both"}
+    assert written["source"] == "photos" and written["versions"]["openvino"] and written["host"]["cpu"]
+    assert figures["f32_bytes"] == generator.stat().st_size
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -29,6 +29,7 @@ test-rtx:
 
 gpu:
 	@$(PYTHON) bootstrap.py --dev --gpu --rtx
+	@$(RUN) -m engines.assets
 	@$(RUN) -m bench.gpu
 
 check: setup-dev

@@ -3,13 +3,15 @@
 # make test    set up, then lint, format, types and tests
 # make test-rtx  the tests that need TensorRT for RTX, which is fetched (150 MB); no GPU is needed
 # make gpu     the tests that need an NVIDIA GPU, and its figures: bench/results/gpu-*.json
+# make soak    two hours of the filter with faults, on a clock of its own (takes about one): out/soak.json, out/soak.svg
+# make faults  the tests that kill, stop and starve real processes, and a long search for leaks and bad input
 # make check   lint, format and types only
 # make clean   remove what was made here; `make clean-all` removes .venv too
 
 PYTHON ?= python3
 RUN := .venv/bin/python
 
-.PHONY: demo run test test-rtx gpu check setup setup-dev clean clean-all
+.PHONY: demo run test test-rtx gpu soak faults check setup setup-dev clean clean-all
 
 demo: setup
 	@mkdir -p out
@@ -31,6 +33,14 @@ gpu:
 	@$(PYTHON) bootstrap.py --dev --gpu --rtx
 	@$(RUN) -m engines.assets
 	@$(RUN) -m bench.gpu
+
+soak: setup-dev
+	@mkdir -p out
+	@$(RUN) -m bench.soak --reopen 50 --out out/soak
+
+faults: setup-dev
+	@LEAK_EXAMPLES=500 FUZZ_EXAMPLES=5000 $(RUN) -m pytest -m "slow or not slow" tests/test_processes.py \
+		tests/test_leaks.py tests/test_untrusted.py
 
 check: setup-dev
 	@$(RUN) -m ruff check --quiet .

@@ -21,8 +21,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from skimage.data import astronaut
-from watermark import FOUND_R, found_r, marked
 
+from bench.watermark import FOUND_R, found_r, marked
 from realtime.card import card
 from realtime.checked_generator import CheckedGenerator
 from realtime.compose import Compose, PassThrough

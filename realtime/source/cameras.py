@@ -45,8 +45,8 @@ def list_cameras() -> list[CameraInfo]:
 def find_camera(wanted: str) -> CameraInfo:
     """The camera that an index, a device path, a name or part of a name means; raises `SourceError`."""
     known = [camera for camera, _ in linux_cameras()] if sys.platform == "linux" else list_cameras()
-    if wanted.isdigit() or wanted.startswith("/dev/"):
-        index = int(wanted) if wanted.isdigit() else _index_of_device(Path(wanted))
+    if wanted.isdecimal() or wanted.startswith("/dev/"):
+        index = int(wanted) if wanted.isdecimal() else _index_of_device(Path(wanted))
         for camera in known:
             if camera.index == index:
                 return camera
@@ -86,7 +86,7 @@ def linux_cameras(
     found = []
     for entry in sysfs.glob("video*"):
         number = entry.name.removeprefix("video")
-        if not number.isdigit():
+        if not number.isdecimal():
             continue
         path = devices / entry.name
         device = query_device(path)

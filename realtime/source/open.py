@@ -115,7 +115,7 @@ def _open(
         return pattern if pace is Pace.ALL else Live(lambda: pattern, what="The test pattern", paced=True)
     if "://" in uri:
         return stream(_address(uri))
-    if not (uri.isdigit() or uri.startswith("/dev/")) and _looks_like_file(uri):
+    if not (uri.isdecimal() or uri.startswith("/dev/")) and _looks_like_file(uri):
         return _open_file(Path(uri), size, pace, say)
     return open_camera(find_camera(uri))
 
@@ -162,6 +162,8 @@ def _open_file(path: Path, size: Size | None, pace: Pace | None, say: Say) -> So
             raise SourceError(f"{path} is empty; expected a clip or a picture.")
         with path.open("rb"):
             pass
+    except ValueError:  # a null byte
+        raise SourceError(f"{str(path)!r} is no name of a file.") from None
     except OSError as error:
         raise SourceError(f"{path} cannot be opened ({error.strerror}).") from error
     if path.suffix.lower() in PICTURE_SUFFIXES:
@@ -216,7 +218,7 @@ def _looks_like_file(uri: str) -> bool:
 def _near(path: Path) -> str:
     try:
         names = [entry.name for entry in path.parent.iterdir()]
-    except OSError:
+    except (OSError, ValueError):
         return f" The folder {path.parent} does not exist either."
     near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.7)
     return f" Did you mean {path.parent / near[0]}?" if near else ""

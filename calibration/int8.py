@@ -10,6 +10,10 @@ The last convolutions before the picture stay in float, for their steps are seen
 cost little PSNR. Ranges are taken both as least and largest value and as percentiles, and whichever draws better is
 used. Where that is not good enough, the convolutions whose quantisation alone does most harm stay in float too.
 
+TensorRT knows no u8 activations, only i8 around 0, which after every ReLU is a bit less: tried so, both generators of
+the style webtoon came out with 99.9 % of their values within 28 and 32 levels, where 24 are allowed. So the GPU gets
+fp16.
+
 The report's figures of speed are milliseconds of the process's own on one core, which other programs hardly change.
 """
 
@@ -130,6 +134,7 @@ class Quantiser:
             extra_options={"WeightSymmetric": True},
         )
         quantizer.quantize_model()
+        quantizer.model.topological_sort()  # ONNX wants it, and compilers insist
         return bytes(quantizer.model.model.SerializeToString(deterministic=True))
 
 

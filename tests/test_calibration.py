@@ -97,6 +97,7 @@ def test_a_generator_in_int8_draws_as_in_f32_on_other_pictures(
     assert report.ranges_psnr_db[report.ranges] == max(report.ranges_psnr_db.values())
     twin = cache / "int8" / report.file
     network = onnx.load(str(twin))
+    onnx.checker.check_model(network)  # ONNX Runtime takes nodes in any order, others do not
     assert "QuantizeLinear" in {node.op_type for node in network.graph.node}
     assert report.size_bytes == twin.stat().st_size
     assert f"{report.psnr_db:.1f} dB" in said[0] and "CPU time on one core" in said[1] and "openvino int8" in said[1]

@@ -12,6 +12,14 @@ from engines import gpu, select, tensorrt
 from engines.tensorrt import TENSORRT_RTX
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What needs a GPU is shown as skipped, with the command that runs it, also where there is one."""
+    if config.option.markexpr != "gpu":
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="needs an NVIDIA GPU: make gpu"))
+
+
 def put_nvidia_smi(folder: Path, answer: str) -> None:
     """A driver's program that answers so."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -30,6 +30,7 @@ CONVERSION_PATIENCE_S = 300.0  # 8K on a slow machine takes seconds a frame
 FIRST_RETRY_S, LAST_RETRY_S = 2.0, 30.0  # the filter is opened anew after so long, then twice as long, and so on
 MOST_LEFT = 2  # filters that hang and are left behind keep their memory; with more the card stays
 _CLOSE_S = 1.0
+_SLICES = 10  # of the patience
 _STEP_S = 1.0  # a longer one is a process that was stopped, or a source that paused
 
 
@@ -185,7 +186,7 @@ class Hold:
                 raise HangError("it is opened anew in a moment")
             self._worker.give(frame)
         try:
-            made = self._worker.take(0.0 if late else self._patience_s)
+            made = self._worker.take(0.0) if late else self._waited_for()
         except TimeoutError:
             if not self._worker.busy:
                 raise  # it is the filter's own
@@ -196,6 +197,15 @@ class Hold:
             if not self._worker.busy:
                 self._late_s = 0.0
         return made
+
+    def _waited_for(self) -> tuple[Picture, Exception | None]:
+        """In slices, not by the clock: a process that was stopped and goes on has not waited."""
+        for _ in range(_SLICES - 1):
+            with suppress(TimeoutError):
+                return self._worker.take(self._patience_s / _SLICES)
+            if not self._worker.busy:
+                raise TimeoutError
+        return self._worker.take(self._patience_s / _SLICES)
 
     def _leave_if_lost(self) -> None:
         """Leaves a filter behind that hangs, with its thread, and starts another one."""

@@ -6,6 +6,7 @@ On the loop's thread; the encoder has threads of its own. Imported only when a c
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from fractions import Fraction
@@ -210,6 +211,28 @@ class ClipFile:
             with suppress(av.FFmpegError, OSError, ValueError):
                 self._container.close()
         file.close_disk()
+        if file.error is not None and self._suffix == ".mp4":
+            with suppress(OSError):
+                _cut_to_whole_boxes(self._path)
+
+
+def _cut_to_whole_boxes(path: Path) -> None:
+    """Removes the fragment at the end of an MP4 that the disk took a part of only: its pictures would be damaged."""
+    with path.open("r+b") as file:
+        end = whole = file.seek(0, os.SEEK_END)
+        at = 0
+        while at < end:
+            file.seek(at)
+            head = file.read(16)
+            size, kind = int.from_bytes(head[:4], "big"), head[4:8]
+            if size == 1:
+                size = int.from_bytes(head[8:16], "big")
+            if size < 8 or at + size > end:
+                whole = at
+                break
+            whole = at if kind == b"moof" else at + size  # a moof is of use with its mdat only
+            at += size
+        file.truncate(whole)
 
 
 class _File:

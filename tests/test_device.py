@@ -147,6 +147,17 @@ class TestAgainstOpenCv:
     def test_a_moving_portrait_in_any_light(self, pair: Pair, light: float) -> None:
         check_run(on_cpu(pair), Stylize(*pair, Finish()), scenes(light=light))
 
+    def test_a_moving_head_before_a_still_room(self, pair: Pair) -> None:
+        shown = scenes(count=8)
+        still, motion, found = shown[0].frame.rgb, Motion(), []
+        left = FRAME.width // 4, FRAME.width * 5 // 8
+        for scene in shown:
+            rgb = still.copy()
+            rgb[:, slice(*left)] = scene.frame.rgb[:, slice(*left)]
+            found.append(replace(scene, frame=replace(scene.frame, rgb=rgb), flow=motion(rgb)))
+        assert found[4].flow is not None and 0.1 < (found[4].flow != 0).any(2).mean() < 0.7
+        check_run(on_cpu(pair), Stylize(*pair, Finish()), found)
+
     def test_frames_that_are_not_kept_steady(self, pair: Pair) -> None:
         check_run(on_cpu(pair, steadiness=0), Stylize(*pair, Finish(), 0), scenes(count=3))
 

@@ -6,14 +6,13 @@ the caller's stream; the formulae, their numbers and their reasons are there.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-import numpy as np
 import torch
 from torch.nn import functional
 
-from realtime import picture_memory
-from realtime.device.resample import affine, box_blurred, highest, lowest, pixels, resized, taken
+from realtime.device.resample import box_blurred, highest, lowest, pixels, resized, taken
 from realtime.layer_memory import (
     CHANGE_HZ,
     CHANGED,
@@ -25,9 +24,12 @@ from realtime.layer_memory import (
     RECENT,
     STILL_NOISE,
 )
+from realtime.picture_memory import AROUND_PX
 from realtime.types import Size
 
 Tensor = Any
+
+_ROUNDING = 1e-4  # an age that was moved along is full also where a float's last digits are missing
 
 
 class LayerMemory:
@@ -95,38 +97,54 @@ class LayerMemory:
         changed = changed.maximum(apart).clamp(0, 1).maximum(self.live)
 
         held = -torch.expm1(-dt / MOVING_TAU_S) * self._moving
-        kept = torch.where(age < self._tau_s, 1 - (age / (age + dt)) ** RECENT, held)
+        kept = torch.where(age < self._tau_s * (1 - _ROUNDING), 1 - (age / (age + dt)) ** RECENT, held)
         weight = kept.maximum(-torch.expm1(-dt * CHANGE_HZ * changed**3))
         self._age.copy_((age + dt).minimum(self._tau_s * (1 - changed) ** 2))
         self._picture.copy_(before + (picture - before) * weight)
         self._mean.copy_(mean + (new - mean) * resized(weight, self._size))
 
     def _new(self) -> Tensor:
-        return self.layers.permute(0, 3, 1, 2).to(torch.float32)
+        return _planes(self.layers)
 
     def _half_seen(self) -> Tensor:
-        planes = self.seen.permute(0, 3, 1, 2).to(torch.float32)
-        return (functional.avg_pool2d(planes, 2) + 0.5).floor_()  # OpenCV halves with integers: .5 goes up
+        return (functional.avg_pool2d(_planes(self.seen), 2) + 0.5).floor_()  # OpenCV halves with integers: .5 goes up
 
 
-def steadied_picture(drawn: Tensor, shown: Tensor, flow: Tensor, box: tuple[slice, slice], share: float) -> Tensor:
-    """What to show in `box` of the drawing (h, w, 3) u8: the picture shown before, moved along, and this one, blended.
+class PictureMemory:
+    """The picture shown before, moved along, and this one, blended; in tensors that stay where they are.
 
-    flow: (1, 2, any size), in pixels of the drawing. share: of what is drawn now.
+    `drawn` (h, w, 3) u8 is written before each call and holds what to show after it.
     """
-    height, width = drawn.shape[:2]
-    rows, columns = box
-    size = Size(columns.stop - columns.start, rows.stop - rows.start)
-    x, y = flow.shape[3] / width, flow.shape[2] / height
-    back = np.array([[x, 0, (columns.start + 0.5) * x - 0.5], [0, y, (rows.start + 0.5) * y - 0.5]])
-    across, down = pixels(size, drawn.device)
-    steps = affine(flow, back, size)[0]
-    before = shown.permute(2, 0, 1)[None].to(torch.float32)
-    old = taken(before, steps[0] + (across + columns.start), steps[1] + (down + rows.start)).round_()
-    part = drawn[box].permute(2, 0, 1)[None].to(torch.float32)
-    around = picture_memory.AROUND_PX
-    old = old.maximum(lowest(part, around)).minimum(highest(part, around))
-    return (old + (part - old) * share).round_()[0].permute(1, 2, 0)
+
+    def __init__(self, size: Size, tau_s: float, device: str) -> None:
+        """tau_s: how long the past counts, over 0."""
+        self._size, self._tau_s = size, tau_s
+        self.drawn = torch.zeros((size.height, size.width, 3), dtype=torch.uint8, device=device)
+        self._shown = torch.zeros_like(self.drawn)
+        self._flow = torch.zeros((1, 2, size.height, size.width), device=device)
+        self._share = torch.ones((), device=device)
+
+    def start(self) -> None:
+        """Forgets what was; the drawing passes as it is."""
+        self._shown.copy_(self.drawn)
+
+    def move(self, flow: Tensor, dt: float) -> None:
+        """How the picture moved, (1, 2, any size) in its pixels; `dt` seconds passed. To be called before `follow`."""
+        self._flow.copy_(resized(flow, self._size))
+        self._share.fill_(-math.expm1(-dt / self._tau_s))
+
+    def follow(self) -> None:
+        """Blends; what is kept of the past lies within what is drawn now around each pixel."""
+        old = _moved(_planes(self._shown[None]), self._flow).round_()
+        new = _planes(self.drawn[None])
+        old = old.maximum(lowest(new, AROUND_PX)).minimum(highest(new, AROUND_PX))
+        self.drawn.copy_((old + (new - old) * self._share).round_()[0].permute(1, 2, 0))
+        self._shown.copy_(self.drawn)
+
+
+def _planes(pictures: Tensor) -> Tensor:
+    """(1, h, w, channels) u8 to (1, channels, h, w) f32."""
+    return pictures.permute(0, 3, 1, 2).to(torch.float32)
 
 
 def _moved(planes: Tensor, flow: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from engines.engine import DeviceGenerator
 from realtime import layer_memory, picture_memory
 from realtime.crop import CROP_PX, crop_matrix, part_to_cut, place
 from realtime.device.layers import TABLES, drawn, tables
-from realtime.device.memory import LayerMemory, steadied_picture
+from realtime.device.memory import LayerMemory, PictureMemory
 from realtime.device.record import recorded
 from realtime.device.resample import affine, inverted, shrunk
 from realtime.device.transfer import Transfer
@@ -31,7 +31,6 @@ from realtime.errors import EngineError
 from realtime.exposure_memory import ExposureMemory
 from realtime.layers import Finish
 from realtime.motion import flow_in_crop
-from realtime.picture_memory import box_of_motion
 from realtime.stylize import (
     FACE_FADE_S,
     FACE_FORGET_S,
@@ -95,7 +94,6 @@ class StylizeOnDevice:
     def reset(self) -> None:
         """Forget everything that was seen."""
         self._exposure = ExposureMemory(self._steadiness)
-        self._shown: Tensor = None
         self._faces: dict[int, _FaceState] = {}  # by track
         self._last_s: float | None = None
 
@@ -145,7 +143,7 @@ class StylizeOnDevice:
             if face_height(face) >= FACE_MIN_PX:
                 self._draw_face(scene, face, picture, first, dt)
         self.mark("faces")
-        self._steady_picture(scene.flow, flow, dt)
+        self._steady_picture(flow, first, dt)
         self.mark("picture")
         return self._transfer.download(self._rgb, self._lines)
 
@@ -166,6 +164,7 @@ class StylizeOnDevice:
             self._compose = self._recorded(self._compose_work)
             self._generate_face = self._recorded(lambda: self._network_work(face, self._crop, self._face_memory))
             self._follow_face = self._recorded(self._face_memory.follow)
+            self._follow_picture = self._recorded(self._picture.follow)
         self.reset()
 
     def _recorded(self, work: Callable[[], None]) -> Callable[[], None]:
@@ -173,8 +172,10 @@ class StylizeOnDevice:
 
     def _allocate(self, background: Size) -> None:
         height, width = self._size.height, self._size.width
-        tau_s = layer_memory.TAU_S * max(self._steadiness, LEAST)
-        self._rgb = torch.zeros((height, width, 3), dtype=torch.uint8, device=self._device)
+        steadiness = max(self._steadiness, LEAST)
+        tau_s = layer_memory.TAU_S * steadiness
+        self._picture = PictureMemory(self._size, picture_memory.TAU_S * steadiness, self._device)
+        self._rgb = self._picture.drawn
         self._lines = torch.zeros((height, width), dtype=torch.uint8, device=self._device)
         self._small = torch.zeros((1, 3, background.height, background.width), device=self._device)
         self._crop = torch.zeros((1, 3, CROP_PX, CROP_PX), device=self._device)
@@ -263,14 +264,12 @@ class StylizeOnDevice:
         state.to_crop = to_crop
         state.memory = tuple(tensor.clone() for tensor in memory.state)
 
-    def _steady_picture(self, flow: Flow | None, flow_there: Tensor, dt: float) -> None:
-        box = None
-        if flow is not None and self._shown is not None and self._steadiness >= LEAST:
-            box = box_of_motion(flow, tuple(self._rgb.shape))
-        if box is not None:
-            share = float(-np.expm1(-dt / (picture_memory.TAU_S * self._steadiness)))
-            self._rgb[box] = steadied_picture(self._rgb, self._shown, flow_there, box, share).to(torch.uint8)
-        self._shown = self._rgb.clone()
+    def _steady_picture(self, flow: Tensor | None, first: bool, dt: float) -> None:
+        if first or flow is None or self._steadiness < LEAST:
+            self._picture.start()
+        else:
+            self._picture.move(flow, dt)
+            self._follow_picture()
 
 
 def _levels(planes: Tensor) -> Tensor:

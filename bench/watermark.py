@@ -17,23 +17,23 @@ _TILE_PX = 60  # a raw part of this size is found wherever it is
 
 
 @cache
-def _mark(size: Size) -> NDArray[np.float32]:
+def _mark(size: Size, block_px: int) -> NDArray[np.float32]:
     """(h, w) of -1 and 1."""
-    cells = np.random.default_rng(7).choice((-1.0, 1.0), (size.height // BLOCK_PX + 1, size.width // BLOCK_PX + 1))
-    return np.kron(cells, np.ones((BLOCK_PX, BLOCK_PX)))[: size.height, : size.width].astype(np.float32)
+    cells = np.random.default_rng(7).choice((-1.0, 1.0), (size.height // block_px + 1, size.width // block_px + 1))
+    return np.kron(cells, np.ones((block_px, block_px)))[: size.height, : size.width].astype(np.float32)
 
 
-def marked(rgb: RgbImage) -> RgbImage:
-    """The picture with the mark."""
-    mark = _mark(Size(rgb.shape[1], rgb.shape[0]))
-    return np.clip(rgb * 0.7 + 38 + LEVELS * mark[..., None], 0, 255).astype(np.uint8)
+def marked(rgb: RgbImage, block_px: int = BLOCK_PX, levels: float = LEVELS) -> RgbImage:
+    """The picture with the mark; blocks of 1 pixel and few levels are like the grain of a camera."""
+    mark = _mark(Size(rgb.shape[1], rgb.shape[0]), block_px)
+    return np.clip(rgb * 0.7 + 38 + levels * mark[..., None], 0, 255).astype(np.uint8)
 
 
-def found_r(rgb: RgbImage, size: Size) -> float:
+def found_r(rgb: RgbImage, size: Size, block_px: int = BLOCK_PX) -> float:
     """How surely the mark of a frame of `size` is in a picture of any size, mirrored or not: the largest r of tiles."""
     gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)
     gray = cv2.resize(gray, (size.width, size.height), interpolation=cv2.INTER_AREA)
-    return max(_tiles_r(gray, _mark(size)), _tiles_r(gray[:, ::-1], _mark(size)))
+    return max(_tiles_r(gray, _mark(size, block_px)), _tiles_r(gray[:, ::-1], _mark(size, block_px)))
 
 
 def _tiles_r(gray: NDArray[np.float32], mark: NDArray[np.float32]) -> float:

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from skimage.data import astronaut
 
+import run as command_line
 from bench.watermark import FOUND_R, found_r, marked
 from realtime.card import card
 from realtime.checked_generator import CheckedGenerator
@@ -316,6 +317,30 @@ def test_no_fault_lets_the_frame_through(plan: dict[tuple[int, str], str], backg
     check(sent)
     assert len(sent) == 8, "every frame has its picture"
     assert len(said) <= 3, "a state is said once"
+
+
+@pytest.mark.parametrize("place", ["stylize", "ink", "compose"])
+def test_what_lets_the_frame_through_would_be_found_if_nothing_stopped_it(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("hold", "filter", "checked_generator"):
+        monkeypatch.setattr(f"realtime.{module}.is_raw", lambda *_: False)
+    sent, _ = run({(2, place): "a copy of the frame"}, 4)
+    assert found_r(sent[2].rgb, SIZE) > FOUND_R
+
+
+@pytest.mark.parametrize(
+    "words", ["--style webtoon", "--style manga --strength 0", "--background blur", "--style none"]
+)
+def test_the_real_networks_draw_no_grain_and_the_style_none_shows_it(words: str, tmp_path: Path) -> None:
+    size = Size(640, 360)  # the large blocks of the other tests are things to draw; grain is what only a camera gives
+    photo = cv2.resize(astronaut()[60:348, :, :3], (size.width, size.height))
+    cv2.imwrite(str(tmp_path / "in.png"), marked(photo, 1, 12)[..., ::-1])
+    given = ["--source", str(tmp_path / "in.png"), "--sink", str(tmp_path / "out.png"), *words.split()]
+    assert command_line.main(given) == 0
+    bgr = cv2.imread(str(tmp_path / "out.png"))
+    assert bgr is not None
+    assert (found_r(np.ascontiguousarray(bgr[..., ::-1]), size, 1) > FOUND_R) == ("none" in words)
 
 
 def test_is_raw_tells_frames_from_drawings() -> None:

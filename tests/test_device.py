@@ -105,7 +105,7 @@ def portrait(size: Size) -> RgbImage:
     return np.asarray(cv2.resize(part, (size.width, size.height), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-def scenes(size: Size = FRAME, count: int = 4, light: float = 1.0, step: float = 3.0) -> list[Scene]:
+def scenes(size: Size = FRAME, count: int = 4, light: float = 1.0, step: float = 3.0, fps: float = 30) -> list[Scene]:
     """A portrait that moves to the right, with sensor noise; its face is followed. The second frame has the first's
     time: nothing may change by it.
     """
@@ -121,7 +121,7 @@ def scenes(size: Size = FRAME, count: int = 4, light: float = 1.0, step: float =
         )
         rgb = np.clip(moved * light + random.normal(0, 3, moved.shape), 0, 255).astype(np.uint8)
         face = face_at(225 * scale + step * i, 110 * scale, 120 * scale, 0.1)
-        t = max(0, i - 1) / 30
+        t = max(0, i - 1) / fps
         found.append(Scene(Frame(rgb, t, t, i), np.ones((36, 64), np.float32), (face,), i == 0, motion(rgb)))
     return found
 
@@ -147,8 +147,9 @@ class TestAgainstOpenCv:
     def test_a_moving_portrait_in_any_light(self, pair: Pair, light: float) -> None:
         check_run(on_cpu(pair), Stylize(*pair, Finish()), scenes(light=light))
 
-    def test_a_moving_head_before_a_still_room(self, pair: Pair) -> None:
-        shown = scenes(count=8)
+    @pytest.mark.parametrize("fps", [30, 3])  # 3: over a second, after which what is still is held
+    def test_a_moving_head_before_a_still_room(self, pair: Pair, fps: float) -> None:
+        shown = scenes(count=8, fps=fps)
         still, motion, found = shown[0].frame.rgb, Motion(), []
         left = FRAME.width // 4, FRAME.width * 5 // 8
         for scene in shown:
@@ -178,6 +179,12 @@ class TestAgainstOpenCv:
         ]
         for scene, these in zip(scenes(), faces, strict=True):
             scene = replace(scene, faces=these)
+            check_alike(device(scene), host(scene))
+
+    def test_a_face_that_appears_later_fades_in_alike(self, pair: Pair) -> None:
+        device, host, (first, _, *later) = on_cpu(pair), Stylize(*pair, Finish()), scenes(count=5)
+        check_alike(device(replace(first, faces=())), host(replace(first, faces=())))
+        for scene in later:
             check_alike(device(scene), host(scene))
 
     def test_a_face_that_fills_the_frame_is_averaged_down_alike(self, pair: Pair) -> None:

@@ -42,16 +42,3 @@ class PictureMemory:
         old = cv2.min(cv2.max(old, cv2.erode(drawn, around)), cv2.dilate(drawn, around))
         self._shown = cv2.addWeighted(drawn, share, old, 1 - share, 0)
         return self._shown
-
-
-def box_of_motion(flow: Flow, shape: tuple[int, ...]) -> tuple[slice, slice] | None:
-    """Rows and columns of the picture outside of which nothing moves: there its layers are steady already."""
-    moves = (flow[..., 0] != 0) | (flow[..., 1] != 0)
-    if not moves.any():
-        return None
-    spans = []
-    for axis, length in ((1, shape[0]), (0, shape[1])):
-        places = np.flatnonzero(np.any(moves, axis=axis))
-        scale = length / moves.shape[1 - axis]
-        spans.append(slice(max(0, int((places[0] - 1) * scale)), min(length, int((places[-1] + 2) * scale) + 1)))
-    return spans[0], spans[1]

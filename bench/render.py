@@ -71,6 +71,7 @@ class SharedPerceiver(Perceiver):
     def __call__(self, frame: Frame) -> Scene:
         """As `Perceiver`; the same scene again for the very same frame."""
         if self._seen is None or self._seen.frame is not frame:
+            self.mask_wanted = True  # body and room are measured apart, whatever a filter needs
             self._seen = super().__call__(frame)
         return self._seen
 

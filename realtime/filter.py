@@ -10,24 +10,21 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from realtime.compose import Compose
 from realtime.ink import Ink
-from realtime.perceive import Perceiver
+from realtime.perceive import EVERYWHERE, Perceiver
 from realtime.raw import is_raw
 from realtime.settings import Look
 from realtime.stats import Stats
 from realtime.steady import Steady
 from realtime.styles import Style
 from realtime.stylize import Stylize, with_strength
-from realtime.types import Frame, Mask, Picture, RgbImage, Scene, Styled, read_only
+from realtime.types import Frame, Picture, RgbImage, Scene, Styled
 
 if TYPE_CHECKING:
     from realtime.device.stylize import StylizeOnDevice
 
 SEEN_LEVELS, DRAWN_LEVELS = 12.0, 1.0  # standard deviation: where the frame has as much, so little is no drawing
-_EVERYWHERE: Mask = read_only(np.ones((2, 2), np.float32))
 
 
 class Filter:
@@ -51,6 +48,8 @@ class Filter:
         self._stylize = stylize
         self._ink = ink
         self._compose = compose
+        self._perceiver = perceive
+        perceive.mask_wanted = compose.background.kind != "style"
         self._stats = stats
         self._resources = ExitStack() if resources is None else resources
         self.trouble: Exception | None = None  # why the last picture was drawn without face work
@@ -74,6 +73,7 @@ class Filter:
         """Draw in this look from the next frame on; `style` must share the generators that are loaded."""
         self._stylize.finish = with_strength(style.finish, look.strength)
         self._ink.touch_up, self._ink.expression = style.touch_up, look.expression
+        self._perceiver.mask_wanted = look.background.kind != "style"  # before the room may be replaced
         self._compose.background = look.background
 
     def mirror(self, mirror: bool) -> None:
@@ -96,7 +96,7 @@ class Filter:
             if self._compose.background.kind != "style":
                 raise  # the room is to be hidden, and nothing knows where it is
             self._without_face(error)
-            return Scene(frame, _EVERYWHERE, (), fresh=True)
+            return Scene(frame, EVERYWHERE, (), fresh=True)
 
     def _stylized(self, scene: Scene) -> Styled:
         try:

@@ -19,7 +19,7 @@ from realtime.landmarks import (
     gaze_offset,
     mouth_opening,
 )
-from realtime.perceive import Perceiver
+from realtime.perceive import EVERYWHERE, Perceiver
 from realtime.types import Frame, Scene
 
 PORTRAIT = astronaut()  # 512x512, a face of 105 px, nose tip at (223, 127)
@@ -102,6 +102,10 @@ def test_person_mask(perceive: Perceiver) -> None:
     assert wide.shape == (144, 256), "wide frames have the wide model"
     assert wide[100, 128] > 0.9
     assert wide[10, 10] < 0.1
+    perceive.mask_wanted = False
+    assert see(perceive, PORTRAIT).person is EVERYWHERE
+    perceive.mask_wanted = True
+    assert see(perceive, PORTRAIT).person[15, 160] < 0.1
 
 
 def test_values_are_read_only(perceive: Perceiver) -> None:

@@ -7,8 +7,9 @@ weights per channel) that ONNX Runtime and OpenVINO run, and a report. The engin
     python -m calibration.int8 --source DIR --out engines/models    to ship them: then update engines/assets.toml
 
 The last convolutions before the picture stay in float, for their steps are seen as grain that flickers; measured alone
-they are also those that do most harm (45 to 50 dB, all others 52 and more). Ranges are taken both as least and largest value and as percentiles, and whichever draws better is
-used. Where that is not good enough, the convolutions whose quantisation alone does most harm stay in float too.
+they are also those that do most harm (45 to 50 dB, all others 52 and more). Ranges are taken both as least and largest
+value and as percentiles, and whichever draws better is used. Where that is not good enough, the convolutions whose
+quantisation alone does most harm stay in float too.
 
 TensorRT knows no u8 activations, only i8 around 0, which after every ReLU is a bit less: tried so, both generators of
 the style webtoon came out with 99.9 % of their values within 28 and 32 levels, where 24 are allowed. So the GPU gets

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Protocol, TypeVar
 
 from realtime.card import card
+from realtime.memory import GiveBack
 from realtime.stats import Stats
 from realtime.types import Frame, Missing, Picture
 
@@ -99,7 +100,9 @@ def run_loop(
     stop: Stop,
 ) -> None:
     """Draws every frame the source gives until it ends or `stop` says so; a card stands for what is missing."""
+    give_back = GiveBack()
     while not stop.reached:
+        give_back()
         frame = stop.next_frame(source)
         if frame is None or stop.before(frame):
             break

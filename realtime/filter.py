@@ -119,7 +119,7 @@ class Filter:
 
     def _without_face(self, error: Exception) -> None:
         """Notes why, and forgets what may have led to it."""
-        self.trouble = error
+        self.trouble = error.with_traceback(None)  # which would keep the frame
         self.reset()
 
 

@@ -54,7 +54,12 @@ class Worker(Generic[A, B]):
         made = self._made.get(timeout_s)
         self.busy = False
         if isinstance(made, _Failed):
-            raise made.error
+            error = made.error
+            del made
+            try:
+                raise error
+            finally:
+                del error  # else error and call stack hold each other, and the frame, until a garbage collection
         return made  # type: ignore[return-value]  # None only where `call` gives None: the channel never ends
 
     def close(self, timeout_s: float) -> bool:

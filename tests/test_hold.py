@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable
 
 import numpy as np
@@ -188,6 +190,28 @@ def test_trouble_with_faces_is_said_once_and_the_filter_opened_anew_if_it_lasts(
     assert set(kinds[:25]) == {"0"} and set(kinds[27:]) == {"1"}
     assert [line.split()[0] for line in said] == ["Faces", "Everything"]
     assert hold.frames == 0
+
+
+def test_a_frame_that_failed_is_not_kept() -> None:
+    drawing = Drawing(fails=lambda i: i % 2 == 1)
+    hold = Hold(drawing, never_mind(drawing), lambda _: None, live=True)
+    kept = []
+    gc.collect()
+    gc.disable()
+    try:
+        for i in range(10):
+            drawing.error = ValueError("a stage broke")
+            given = frame(i)
+            kept.append(weakref.ref(given.rgb))
+            hold(given)
+            del given
+        drawing.error = ValueError("another")
+        hold(frame(10))
+        hold(frame(12))
+        assert [reference() is None for reference in kept] == [True] * 10
+    finally:
+        gc.enable()
+        hold.close()
 
 
 def test_a_conversion_is_patient_for_a_moment_then_ends_with_the_error() -> None:

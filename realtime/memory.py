@@ -1,8 +1,8 @@
 """Gives freed memory back to the system now and then, where the C library would keep it: a run lasts for hours.
 
-glibc keeps what threads free in pieces between what is still used. Pictures of changing sizes, made on one thread and
-freed on another, so let a process grow by some 100 MiB an hour though nothing is lost; `malloc_trim` hands those pieces
-back in a few milliseconds. Elsewhere nothing is done. On the thread of the loop.
+glibc keeps what threads free in pieces between what is still used, and pictures of changing sizes are made on one thread
+and freed on another: some 10 to 20 MiB, of small frames. `malloc_trim` hands those pieces back within milliseconds.
+Elsewhere nothing is done. On the thread of the loop.
 """
 
 from __future__ import annotations

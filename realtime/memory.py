@@ -1,8 +1,8 @@
 """Gives freed memory back to the system now and then, where the C library would keep it: a run lasts for hours.
 
 glibc keeps what threads free in pieces between what is still used, and pictures of changing sizes are made on one
-thread and freed on another: some 10 to 20 MiB, of small frames. `malloc_trim` hands those pieces back within milliseconds.
-Elsewhere nothing is done. On the thread of the loop.
+thread and freed on another: some 10 to 20 MiB, of small frames. `malloc_trim` hands those pieces back within
+milliseconds. Elsewhere nothing is done. On the thread of the loop.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Comes in: RGB f32 (n, 3, h, w), 0..1, exposure-normalised, h and w multiples of 16. Goes out: layers f32 (n, 4, h, w),
 0..1: flat colour RGB and ink. A U-Net that works at half resolution and below, with a thin head at full resolution for
-the edges; no normalisation layers (half precision and int8 stay exact), and separate last convolutions for flat colour
-and ink, whose ranges differ too much to share one int8 scale.
+the edges; no normalisation layers, so that half precision stays exact. Flat colour and ink come from one convolution:
+their ranges differ too much to share an int8 scale, so int8 leaves it in float.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ class Student(nn.Module):  # type: ignore[misc]
         self.up_quarter = nn.Sequential(nn.Conv2d(5 * n, 2 * n, 1), nn.ReLU(), Residual(2 * n), Residual(2 * n))
         self.up_half = nn.Sequential(nn.Conv2d(3 * n, n, 1), nn.ReLU(), Residual(n), _conv(n, 4 * head))
         self.edges = _conv(head + 3, head)
-        self.flat = _conv(head, 3)
-        self.ink = _conv(head, 1)
-        nn.init.constant_(self.ink.bias, -3.0)  # type: ignore[arg-type]  # most of a drawing is not ink
+        self.layers = _conv(head, 4)  # flat colour and ink in one: a fifth faster on a CPU than one each
+        with torch.no_grad():
+            self.layers.bias[3] = -3.0  # type: ignore[index]  # most of a drawing is not ink
 
     def forward(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
         """(n, 3, h, w) to flat colour (n, 3, h, w) and ink before its sigmoid (n, 1, h, w)."""
@@ -62,10 +62,7 @@ class Student(nn.Module):  # type: ignore[misc]
         y = self.up_half(torch.cat([_twice(y), half], 1))
         y = functional.pixel_shuffle(functional.relu(y), 2)
         y = functional.relu(self.edges(torch.cat([y, x.type_as(y)], 1)))  # one type: joining two makes slow copies
-        if not self.training:
-            return rgb + self.flat(y), self.ink(y)
-        both = [torch.cat([a, b]) for a, b in zip(self.flat.parameters(), self.ink.parameters(), strict=True)]
-        layers = functional.conv2d(y, *both, padding=1)  # the same in one convolution: faster to train
+        layers = self.layers(y)
         return rgb + layers[:, :3], layers[:, 3:]
 
 

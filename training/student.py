@@ -62,8 +62,8 @@ class Student(nn.Module):  # type: ignore[misc]
         y = self.up_half(torch.cat([_twice(y), half], 1))
         y = functional.pixel_shuffle(functional.relu(y), 2)
         y = functional.relu(self.edges(torch.cat([y, x.type_as(y)], 1)))  # one type: joining two makes slow copies
-        layers = self.layers(y)
-        return rgb + layers[:, :3], layers[:, 3:]
+        flat, ink = self.layers(y).split((3, 1), 1)
+        return rgb + flat, ink
 
 
 class Generator(nn.Module):  # type: ignore[misc]

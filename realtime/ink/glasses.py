@@ -64,6 +64,10 @@ def draw_glasses(canvas: Canvas, lines: GrayImage, face: FaceSketch, memory: Fac
     inked = memory.ease("rims inked", found, INKED_TAU_S)
     # What is drawn between pieces of the generator's rim is of its weight and colour.
     share = inked[:2].mean(1).max()
+    # Faint rims of which the generator sees nothing below the eyes, where there are no brows or lids, are wrinkles.
+    below = np.s_[3 : RAYS // 2 - 2]
+    seen_too = smoothstep(0.05, 0.20, float(inked[:2, below].mean(1).max()))
+    alpha *= max(seen_too, smoothstep(0.18, 0.26, float(shape[2:, below].mean(1).min())))
     colour = colour + smoothstep(0.1, 0.4, share) * (face.ink - colour)
     full = face.stroke_px(9) * (1 + smoothstep(0.1, 0.4, share))
     lost = np.concatenate([_calm(1 - inked[:2]), 1 - inked[2:]])

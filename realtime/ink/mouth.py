@@ -70,10 +70,10 @@ def draw_mouth(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
     if shown is not None:
         _draw_inside(canvas, face, upper, lower, lip, shown, alpha * ajar)
     middle = (upper + lower) / 2
-    ink = face.ink * np.float32(0.75) + lip * np.float32(0.20)
+    ink = face.ink * np.float32(0.85) + lip * np.float32(0.10)
     line = middle + (upper - middle) * ajar
     line = np.concatenate([corners[:1] * 0.3 + line[:1] * 0.7, line, corners[1:] * 0.3 + line[-1:] * 0.7])
-    full = face.stroke_px(5.0 + 2.2 * strength) * clamp(width / (0.36 * face.width), 0.6, 1.15)
+    full = face.stroke_px(6.0 + 2.8 * strength) * clamp(width / (0.36 * face.width), 0.6, 1.15)
     canvas.stroke(line.astype(np.float32), full * LINE_WIDTHS, ink, (0.7 + 0.25 * strength) * alpha)
     if ajar > 0.05:
         canvas.stroke(lower, full * LOWER_WIDTHS, ink + 0.35 * (lip - ink), 0.8 * alpha * ajar)
@@ -176,7 +176,7 @@ def _tooth_shade(face: FaceSketch, box: Box) -> Floats:
     gray = cv2.cvtColor(face.photo[y0:y1, x0:x1], cv2.COLOR_RGB2GRAY)
     gray = cv2.GaussianBlur(gray, (0, 0), max(0.005 * face.width, 0.6))
     bright = max(float(np.percentile(gray, 90)), 1.0)
-    return np.float32(0.58) + np.float32(0.42) * np.minimum(gray * np.float32(1.08 / bright), 1)
+    return np.float32(0.68) + np.float32(0.32) * np.minimum(gray * np.float32(1.08 / bright), 1)
 
 
 def _draw_band(

@@ -4,7 +4,8 @@ Comes in: a canvas before the eyes are drawn, the generator's ink, a `FaceSketch
 with that ink painted out. Main thread.
 
 Of glasses with clear rims a generator draws a stub of bridge and a scrap of rim, which look like dirt on the face.
-Thick frames, hair and shadow are dark in the photo and stay; thin rims that were found are drawn by `glasses`.
+Thick frames, hair and shadow are dark in the photo and stay, and so do whole rims; thin rims that were found are drawn
+by `glasses`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from realtime.types import GrayImage
 INKED = 24  # of 255
 PALE = 0.56  # photo luma over that of the face's skin above which there is no line
 NO_LINE, DARK = 0.8, 0.38  # nor above these shares of the luma around and of the skin's
+RIM_HEIGHT = 0.3  # eye distances: ink that hangs together over more is a rim, bright as it may be in the photo
 AROUND = 0.21  # eye distances that are looked at beyond the outermost brow and lid points
 
 
@@ -43,6 +45,9 @@ def hide_stray_ink(canvas: Canvas, lines: GrayImage, face: FaceSketch, memory: F
     plain = (photo > NO_LINE * around) & (photo > DARK * face.photo_skin)
     pale |= plain.astype(np.uint8) * 255
     inked = cv2.threshold(lines[place], INKED, 255, cv2.THRESH_BINARY)[1]
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(inked)
+    scrap = stats[:, cv2.CC_STAT_HEIGHT] < RIM_HEIGHT * span
+    inked = cv2.bitwise_and(inked, np.where(scrap, 255, 0).astype(np.uint8)[labels])
     stray = cv2.dilate(cv2.bitwise_and(inked, pale), np.ones((5, 5), np.uint8))
     if not stray.any() or stray.all():
         return

@@ -48,7 +48,8 @@ class Filter:
         self._stylize = stylize
         self._ink = ink
         self._compose = compose
-        self._perceiver = perceive
+        self._perceiver, self._steady = perceive, steady
+        self._following = False  # whether frames were seen since the start or a reset
         perceive.mask_wanted = compose.background.kind != "style"
         self._stats = stats
         self._resources = ExitStack() if resources is None else resources
@@ -82,6 +83,7 @@ class Filter:
 
     def reset(self) -> None:
         """Forget everything that was seen."""
+        self._following = False
         for stage in self._stages:
             stage.reset()
 
@@ -91,7 +93,13 @@ class Filter:
 
     def _perceived(self, frame: Frame) -> Scene:
         try:
-            return self.steady(self.perceive(frame))
+            scene: Scene = self.steady(self.perceive(frame))
+            if scene.fresh and self._following:  # another scene: faces were still looked for where they had been
+                self._perceiver.reset()
+                self._steady.reset()
+                scene = self.steady(self.perceive(frame))
+            self._following = True
+            return scene
         except Exception as error:
             if self._compose.background.kind != "style":
                 raise  # the room is to be hidden, and nothing knows where it is

@@ -20,7 +20,6 @@ FLOW_LEAST_PX = 16  # side of the smallest picture that DIS works on
 STILL_PX = 0.1  # of a small pixel: shorter steps are noise; from twice as long on they count whole
 AROUND_PX = 9  # where a step must explain what changed
 EXPLAINS, EXPLAINS_NOT = 0.75, 0.85  # what a believed step, and one not believed, may leave of the change
-WHOLE = (slice(None), slice(None))
 CHANGE_LEAST = 0.3  # of 255: change that needs no explanation
 
 
@@ -60,13 +59,10 @@ def _believed(now: GrayImage, before: GrayImage, flow: Flow) -> Mask:
     return np.asarray(np.clip(2 * share - 0.8, 0, 1), np.float32)  # exactly none in what is not sure
 
 
-def moved(picture: NDArray[Any], flow: Flow, box: tuple[slice, slice] = WHOLE) -> NDArray[Any]:
-    """`picture` (h, w) or (h, w, channels), u8 or f32, moved along a flow of its own pixels, at any flow size.
-
-    box: the rows and columns wanted.
-    """
+def moved(picture: NDArray[Any], flow: Flow) -> NDArray[Any]:
+    """`picture` (h, w) or (h, w, channels), u8 or f32, moved along a flow of its own pixels, at any flow size."""
     height, width = picture.shape[:2]
-    places = cv2.add(cv2.resize(flow, (width, height))[box], _grid(height, width)[box])
+    places = cv2.add(cv2.resize(flow, (width, height)), _grid(height, width))
     return cv2.remap(picture, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 

@@ -113,13 +113,15 @@ def _find_places(photo: RgbImage, calm: RgbImage, lab: LabImage, person: Mask, f
         cv2.GaussianBlur(m, (0, 0), 0.012 * unit) for m in (face, brows, eyes, lips, nose, jaw)
     )
     features = np.maximum(np.maximum(eyes, lips), nose)
-    tone, spread = _skin_tone(lab, points)
-    skin = _skin(lab, tone, spread) * mask
+    even = cv2.blur(lab, (5, 5))
+    tone, spread = _skin_tone(even, points)
+    unlike = even - tone
+    skin = _skin(unlike, tone, spread) * mask
     # in a face all that is not much darker than the cheeks is skin, whatever its colour: shine, blush, reflections
-    darker = np.clip(tone[0] - cv2.blur(lab[..., 0], (5, 5)), 0, None) / (14 + 1.5 * spread)
+    darker = np.clip(-unlike[..., 0], 0, None) / (14 + 1.5 * spread)
     # shine on dark skin has any colour but that of the cheeks; on light skin another colour is a fringe of hair
     dark = (1 - _ramp(48, 62, float(tone[0]))) * _above_mouth(points, heights, (h, w))  # moustaches may be white
-    hue = np.exp(-0.5 * np.sum(((cv2.blur(lab, (5, 5)) - tone)[..., 1:] / 14) ** 2, -1))
+    hue = np.exp(-0.5 * np.sum((unlike[..., 1:] / 14) ** 2, -1))
     shown = face * np.maximum(0.35, np.exp(-0.5 * darker**2) * np.maximum(dark, hue))
     shown = np.maximum(shown, dark * _forehead(calm, points, heights) * mask)
     skin = np.maximum(skin, shown * np.exp(-0.5 * darker**2))
@@ -132,21 +134,20 @@ def _find_places(photo: RgbImage, calm: RgbImage, lab: LabImage, person: Mask, f
     return _Places(mask, face, skin, hair, brows, features, smooth, jaw, outline, unit, tone, points)
 
 
-def _skin_tone(lab: LabImage, faces: Sequence[Landmarks]) -> tuple[NDArray[np.float32], float]:
+def _skin_tone(even: LabImage, faces: Sequence[Landmarks]) -> tuple[NDArray[np.float32], float]:
     """Lab colour of the brighter half of the largest face's cheeks, as the far one may lie in the dark or behind hair,
     and how much lightness varies there."""
     points = max(faces, key=lambda p: float(np.ptp(p[:, 1])))[list(CHEEKS)]
-    h, w = lab.shape[:2]
+    h, w = even.shape[:2]
     x = np.clip(points[:, 0].round().astype(int), 0, w - 1)
     y = np.clip(points[:, 1].round().astype(int), 0, h - 1)
-    small = cv2.blur(lab, (5, 5))[y, x]
+    small = even[y, x]
     bright = small[small[:, 0] >= np.median(small[:, 0])]
     return np.median(bright, 0).astype(np.float32), float(np.std(small[:, 0]))
 
 
-def _skin(lab: LabImage, tone: NDArray[np.float32], spread: float) -> Field:
-    """Likeness to the cheeks: hue and chroma count much, lightness little."""
-    d = cv2.blur(lab, (5, 5)) - tone
+def _skin(d: LabImage, tone: NDArray[np.float32], spread: float) -> Field:
+    """Likeness to the cheeks, of whose `tone` all is `d` away: hue and chroma count much, lightness little."""
     width = np.clip(np.hypot(tone[1], tone[2]) / 22, 0.4, 1)  # grey hair is near to pale skin
     # shine is brighter and duller than the cheeks and still skin; what is darker soon is hair
     lightness = np.where(d[..., 0] > 0, np.float32(2), np.float32(1)) * np.float32(14 + 1.5 * spread)

@@ -8,7 +8,6 @@ layers (4 channels: flat RGB and ink) or a picture (3). Converting to and from t
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from realtime.cores import allowed_cores
 from realtime.errors import EngineError
 from realtime.types import RgbImage, Size
 
@@ -116,5 +116,5 @@ def check_picture(rgb: RgbImage, size: Size) -> RgbImage:
 
 def thread_count() -> int:
     """Cores this process may use; the second thread of a core does not help networks and is left to other stages."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    allowed = allowed_cores()
     return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))

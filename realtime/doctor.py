@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from realtime.cores import allowed_cores
 from realtime.system_libraries import missing_libraries, remedy
 
 ROOT = Path(__file__).parent.parent
@@ -68,9 +69,8 @@ def _guarded(check: Check) -> Iterator[Finding]:
 
 def check_machine() -> Iterator[Finding]:
     """Python and processor."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     here = f"Python {platform.python_version()} on {platform.system()} {platform.release()} {platform.machine()}"
-    yield Finding(f"{here}, {allowed} cores")
+    yield Finding(f"{here}, {allowed_cores()} cores")
 
 
 def check_packages() -> Iterator[Finding]:

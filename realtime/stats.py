@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import random
 import sys
@@ -15,6 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from realtime.cores import allowed_cores
 from realtime.errors import SinkError
 from realtime.types import Size
 
@@ -143,7 +143,7 @@ class Stats:
             "faces_frames": self.faces_frames,
             "held_frames": held_frames,
             "peak_rss_mib": round(_peak_rss_mib()),
-            "host": {"cpu": cpu_name(), "cores": _cores(), "gpu": None},
+            "host": {"cpu": cpu_name(), "cores": allowed_cores(), "gpu": None},
             "version": VERSION,
         }
 
@@ -176,10 +176,6 @@ def _peak_rss_mib() -> float:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cpu_name() -> str:

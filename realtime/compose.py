@@ -1,6 +1,6 @@
 """Compose: the only stage that makes a `Picture` of what was drawn.
 
-Comes in: `Styled`. Goes out: `Picture` with the room the user chose, mirrored if asked. Runs on the main thread.
+Comes in: `Styled`. Goes out: `Picture` with the room the user chose, mirrored if asked. Runs on the filter's thread.
 """
 
 from __future__ import annotations

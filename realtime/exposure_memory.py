@@ -1,7 +1,7 @@
 """The exposure kept steady: a webcam's own exposure pumps and lamps flicker, the drawn tones must not.
 
 Comes in: the frame at the generator's size and the time since the last. Goes out: the `Exposure` to draw it with. Runs
-on the main thread.
+on the filter's thread.
 
 Two things are told apart. A change of all light, as automatic exposure makes it, is a factor that most of the picture
 shares: it is found against a slow mean of the picture and taken out at once. What the picture itself shows, its

@@ -2,7 +2,7 @@
 
 Comes in: this frame's `Layers`, the picture they were drawn from, how it moved, and the time since the last. Goes out:
 layers that average, and then hold, what is drawn from the same things, and follow at once where the picture changes.
-Runs on the main thread, one memory a picture region (the frame, each face crop).
+Runs on the filter's thread, one memory a picture region (the frame, each face crop).
 """
 
 from __future__ import annotations

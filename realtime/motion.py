@@ -1,7 +1,7 @@
 """How the picture moves from one frame to the next, at low resolution: shared by everything that is kept steady.
 
-Comes in: a frame. Goes out: for each place the step back to where it was in the frame before. Runs on the main thread.
-Source: DIS optical flow, Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016.
+Comes in: a frame. Goes out: for each place the step back to where it was in the frame before. Runs on the filter's
+thread. Source: DIS optical flow, Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016.
 """
 
 from __future__ import annotations

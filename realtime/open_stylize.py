@@ -1,6 +1,7 @@
 """Where the picture is put together: on the GPU where the generators run there, else on the processor.
 
-In: two open engines and a finish. Out: the stage. On the main thread; torch is imported here, and only for a GPU.
+In: two open engines and a finish. Out: the stage. On the thread that opens the filter; torch is
+imported here, and only for a GPU.
 """
 
 from __future__ import annotations

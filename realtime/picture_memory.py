@@ -1,7 +1,7 @@
 """The drawn picture kept steady while things move: the drawing before, moved along, and this one, blended.
 
 Comes in: the drawing, how the frame moved and the time since the last. Goes out: the drawing without the boil that
-crisp edges show on a grid of pixels when they move by parts of a pixel. Runs on the main thread. It is temporal
+crisp edges show on a grid of pixels when they move by parts of a pixel. Runs on the filter's thread. It is temporal
 anti-aliasing (Karis, "High-Quality Temporal Supersampling", SIGGRAPH 2014): what is kept of the past is clamped to what
 is drawn now around each pixel, so that nothing which is gone stays behind.
 """

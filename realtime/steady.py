@@ -1,7 +1,7 @@
 """Steady: landmarks and person mask calm at rest, prompt in motion.
 
 Comes in: a `Scene` as perceived. Goes out: the same scene with smoothed landmarks, blendshapes and mask. Runs on the
-main thread. Everything is set in seconds and hertz and in face heights, so 15, 30 and 60 pictures a second and near
+filter's thread. Everything is set in seconds and hertz and in face heights, so 15, 30 and 60 pictures a second and near
 and far faces behave alike.
 """
 

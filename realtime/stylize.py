@@ -1,6 +1,7 @@
 """Stylize: the generators draw the frame.
 
-Comes in: a `Scene`. Goes out: `Styled`, the frame and every face drawn, at the frame's size. Runs on the main thread.
+Comes in: a `Scene`. Goes out: `Styled`, the frame and every face drawn, at the frame's size. Runs on the filter's
+thread.
 
 The whole frame goes through the background generator at about 640x360. Each face goes through the face generator as
 an upright crop of fixed scale and is put back with a soft edge, so that both look drawn by one hand: they share

@@ -1,8 +1,8 @@
 """Stylize on the device: what `realtime.stylize` does, with the frame going up once and the drawing coming down once.
 
-Comes in: a `Scene`. Goes out: `Styled`, the same within the tolerance that its test states. Runs on the main thread,
-on streams of its own. `submit` waits for the frame's light only, 40 KB of it: so frame n + 1 may travel up while n is
-drawn and n - 1 travels down.
+Comes in: a `Scene`. Goes out: `Styled`, the same within the tolerance that its test states. Runs on the filter's
+thread, on streams of its own. `submit` waits for the frame's light only, 40 KB of it: so frame n + 1 may travel up
+while n is drawn and n - 1 travels down.
 
 What has the same size in every frame is recorded once (`record.py`); a face is another size in each, so its cutting
 and placing are queued piece by piece.

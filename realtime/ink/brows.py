@@ -1,6 +1,6 @@
 """Brows: one tapered mass each, in the brow's own place, thickness and colour.
 
-Comes in: a `FaceSketch`, its memory and a canvas. Goes out: the canvas with both brows drawn. Main thread.
+Comes in: a `FaceSketch`, its memory and a canvas. Goes out: the canvas with both brows drawn. Filter's thread.
 
 The mesh knows only about where a brow is. Luma across it, at stations along it, gives its centre line and thickness;
 kept relative to the mesh and smoothed in time, they move with the face at once. Where hair or a hat covers a brow, or

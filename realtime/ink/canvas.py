@@ -1,7 +1,7 @@
 """Strokes and filled shapes on a picture, anti-aliased.
 
 Comes in: outlines in pixels of the picture. Goes out: the same array, painted in place, touched only inside each
-shape's own box. Runs on the main thread.
+shape's own box. Runs on the filter's thread.
 """
 
 from __future__ import annotations

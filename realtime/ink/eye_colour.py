@@ -1,6 +1,6 @@
 """What the photo tells about an eye: whether one is to be seen at all, the light on it, iris and white.
 
-Comes in: a `FaceSketch`, an `Eye`, the face's memory. Goes out: shares and colours for the drawing. Main thread.
+Comes in: a `FaceSketch`, an `Eye`, the face's memory. Goes out: shares and colours for the drawing. Filter's thread.
 """
 
 from __future__ import annotations

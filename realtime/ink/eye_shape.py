@@ -1,6 +1,6 @@
 """The shape of an eye to be drawn, from the person's own lids and iris.
 
-Comes in: a `FaceSketch` and the mesh's points of one eye. Goes out: an `Eye`. Runs on the main thread.
+Comes in: a `FaceSketch` and the mesh's points of one eye. Goes out: an `Eye`. Runs on the filter's thread.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Eyes: lid opening, white, iris, lid lines, each eye by itself.
 
-Comes in: a `FaceSketch`, its memory and a canvas. Goes out: the canvas with both eyes drawn. Main thread.
+Comes in: a `FaceSketch`, its memory and a canvas. Goes out: the canvas with both eyes drawn. Filter's thread.
 
 What is drawn stands where the person's own lids and iris stand; the enlargement is modest and goes to nothing as the
 eye closes, so that a closed eye is one drawn line. Colours of iris and white are the photo's, in the drawing's light.

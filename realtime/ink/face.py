@@ -1,6 +1,6 @@
 """The measurements of a face that every stroke depends on: size, direction, light.
 
-Comes in: a `Face`, the photo and the drawing. Goes out: a `FaceSketch` for the eyes, brows and mouth. Main thread.
+Comes in: a `Face`, the photo and the drawing. Goes out: a `FaceSketch` for the eyes, brows and mouth. Filter's thread.
 """
 
 from __future__ import annotations

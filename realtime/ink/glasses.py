@@ -1,7 +1,7 @@
 """Glasses: thin rims and bridges that a generator lost are drawn again.
 
 Comes in: a `FaceSketch`, its memory after the eyes were drawn, and a canvas. Goes out: the canvas with the rims
-drawn. Main thread.
+drawn. Filter's thread.
 
 Round each eye the photo is looked at along rays. A rim is a thin ridge of luma, darker or brighter than both its
 sides, whose radius changes little from ray to ray: the best closed path is found by dynamic programming. Only a face

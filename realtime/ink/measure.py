@@ -1,6 +1,6 @@
 """Colours measured in a picture, and the small numbers everything here is made of.
 
-Comes in: a picture and points in its pixels. Goes out: colours and shares. Runs on the main thread.
+Comes in: a picture and points in its pixels. Goes out: colours and shares. Runs on the filter's thread.
 """
 
 from __future__ import annotations

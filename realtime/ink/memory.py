@@ -1,6 +1,6 @@
 """What is remembered of one face from frame to frame: measured colours and how far a stroke has faded in.
 
-Comes in: what was measured in this frame and its time. Goes out: the value smoothed over time. Main thread.
+Comes in: what was measured in this frame and its time. Goes out: the value smoothed over time. Filter's thread.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Mouth: the line between the lips, and what an open mouth shows.
 
-Comes in: a `FaceSketch`, its memory and a canvas. Goes out: the canvas with the mouth drawn. Main thread.
+Comes in: a `FaceSketch`, its memory and a canvas. Goes out: the canvas with the mouth drawn. Filter's thread.
 
 Lips keep the generator's form and colour. An open mouth is a dark shape within the inner lips; teeth are where the
 photo shows bright, hardly coloured pixels there, a tongue where it shows reddish ones.

@@ -1,6 +1,6 @@
 """Ink: eyes, brows and mouth of every face are drawn over what the generators made.
 
-Comes in: a `Styled`, whose arrays are only read. Goes out: a `Styled` with a new picture. Runs on the main thread.
+Comes in: a `Styled`, whose arrays are only read. Goes out: a `Styled` with a new picture. Runs on the filter's thread.
 
 Only the neighbourhood of each face is touched. A face that is lost fades out where it was. What is remembered of it
 (its iris colour, how visible its eyes are) is forgotten when it has been gone for a while.

@@ -1,7 +1,7 @@
 """Stray ink: what a generator draws round the eyes although the photo has nothing dark there.
 
 Comes in: a canvas before the eyes are drawn, the generator's ink, a `FaceSketch` and its memory. Goes out: the canvas
-with that ink painted out. Main thread.
+with that ink painted out. Filter's thread.
 
 Of glasses with clear rims a generator draws a stub of bridge and a scrap of rim, which look like dirt on the face.
 Thick frames, hair and shadow are dark in the photo and stay, and so do whole rims; thin rims that were found are drawn

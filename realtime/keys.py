@@ -15,7 +15,7 @@ from typing import TypeVar
 from realtime.settings import Background, Look
 from realtime.styles import Style
 
-HELP = "q quit  space pause  n style  [ ] strength  e expression  b background  m mirror  s snapshot  h keys"
+HELP = "q quit  space pause  n style  [ ] strength  e expression  b background  m mirror  s snapshot  r record  h keys"
 BACKGROUNDS = (Background("style"), Background("blur"), Background("color", color=(32, 160, 96)))
 STRENGTH_STEP = 0.1
 EXPRESSIONS = (1.0, 1.25, 1.5)
@@ -27,13 +27,15 @@ T = TypeVar("T")
 class Keys:
     """Turns keys into a new `Look` or an action.
 
-    styles: those whose generators are loaded. on_look draws in a look from the next frame on, on_mirror mirrors.
+    styles: those whose generators are loaded. on_look draws in a look from the next frame on, on_mirror mirrors,
+    on_record starts or ends a recording.
     """
 
     def __init__(self, look: Look, *, mirror: bool, quit_: Callable[[], None], say: Callable[[str], None]) -> None:
         self.styles: tuple[Style, ...] = ()
         self.on_look: Callable[[Look, Style], None] = lambda look, style: None
         self.on_mirror: Callable[[bool], None] = lambda mirror: None
+        self.on_record: Callable[[], None] = lambda: None
         self.paused = False
         self._look = look
         self._mirror = mirror
@@ -65,6 +67,8 @@ class Keys:
             self.on_mirror(self._mirror)
         elif key == "s":
             self._snapshot = Path(f"livetoon-{datetime.now():%Y%m%d-%H%M%S}.png")
+        elif key == "r":
+            self.on_record()
         elif key == "h":
             self._help_shown = not self._help_shown
 

@@ -29,8 +29,9 @@ from realtime.perceive import Perceiver
 from realtime.profile import Profile, read_profile
 from realtime.secrets import without_secrets
 from realtime.settings import Background, Look, Pace, Settings, settings_from_arguments
-from realtime.sinks import open_sinks
+from realtime.sinks import open_recording, open_sinks
 from realtime.sinks.picture import write_picture
+from realtime.sinks.recorder import Recorder
 from realtime.source import LastingSource, list_cameras, open_lasting_source
 from realtime.stats import Stats, stats_line, write_stats
 from realtime.steady import Steady
@@ -64,9 +65,12 @@ def _run_filter(settings: Settings, style: Style | None, profile: Profile | None
     stats = Stats()
     keys = Keys(settings.look, mirror=bool(settings.mirror), quit_=stop.ask, say=say)
 
+    recorder: Recorder | None = None
+
     def status() -> str:
         rate = f"{stats.recent_fps():.0f} fps  {stats.recent_latency_ms():.0f} ms  {stats.dropped} dropped"
-        return f"{keys.status}  {rate}"
+        recording = f"  {recorder.status}" if recorder is not None and recorder.status else ""
+        return f"{keys.status}{recording}  {rate}"
 
     with ExitStack() as opened:
         source = opened.enter_context(
@@ -88,6 +92,9 @@ def _run_filter(settings: Settings, style: Style | None, profile: Profile | None
             )
         )
         say(f"Sinks: {', '.join(sinks.names)}")
+        size, fps, clip = source.size, source.fps, source.clip
+        recorder = Recorder(sinks, lambda path: open_recording(path, size, fps, clip, say), say)
+        keys.on_record = recorder.toggle
         engine_name, precision = "none", "none"
         hold: Hold | None = None
         if style is None:
@@ -96,7 +103,6 @@ def _run_filter(settings: Settings, style: Style | None, profile: Profile | None
             keys.on_mirror = partial(setattr, passing, "mirror")
             draw: Callable[[Frame], Picture] = stats.timed("compose", passing)
         else:
-            size = source.size
             drawing, engine_name, precision = _open_filter(settings, style, profile, size, stats, say)
 
             def reopen() -> Filter:

@@ -66,6 +66,10 @@ def test_the_other_keys() -> None:
     assert path is not None
     assert path.suffix == ".png"
     assert shown.keys.take_snapshot() is None, "one press, one picture"
+    pressed: list[str] = []
+    shown.keys.on_record = lambda: pressed.append("r")
+    shown.keys("r")
+    assert pressed == ["r"]
     shown.keys("h")
     assert "quit" in shown.keys.status
     for key in ("q", "\x1b"):

@@ -6,6 +6,7 @@ Comes in: `--sink` words; then pictures, on the main thread. Goes out: every pic
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -35,6 +36,8 @@ class Sinks:
 
     def __init__(self, sinks: Sequence[Sink], *, live: bool, frame_count: int | None, say: Say) -> None:
         self._sinks = list(sinks)
+        self._added: list[Sink] = []
+        self._finishing: list[threading.Thread] = []
         self._live = live
         self._say = say
         self._progress: tqdm[Any] | None = None
@@ -46,6 +49,36 @@ class Sinks:
         """Of the sinks that still work."""
         return tuple(sink.name for sink in self._sinks)
 
+    def add(self, sink: Sink) -> None:
+        """One more, from the next picture on. The run never ends because of it. On the thread that sends."""
+        self._sinks.append(sink)
+        self._added.append(sink)
+
+    def remove(self, sink: Sink, closed: Callable[[SinkError | None], None]) -> None:
+        """It gets no picture any more and is finished beside the loop, after which `closed` is told on that thread.
+
+        Nothing happens when it is no longer there. On the thread that sends.
+        """
+        if sink not in self._sinks:
+            return
+        self._sinks.remove(sink)
+        self._added.remove(sink)
+
+        def finish() -> None:
+            try:
+                sink.close()
+            except SinkError as error:
+                closed(error)
+            else:
+                closed(None)
+
+        thread = threading.Thread(target=finish, name=f"sink {sink.name} closes", daemon=True)
+        thread.start()
+        self._finishing = [other for other in self._finishing if other.is_alive()] + [thread]
+
+    def __contains__(self, sink: object) -> bool:
+        return sink in self._sinks
+
     def send(self, picture: Picture) -> None:
         """Sends it; raises `SinkError` when the last sink fails, or any sink of a run that is not live."""
         for sink in tuple(self._sinks):
@@ -54,7 +87,7 @@ class Sinks:
             except SinkError as error:
                 self._leave(sink, error)
             except Exception as error:
-                if not self._live:
+                if not self._live and sink not in self._added:
                     raise
                 self._leave(sink, SinkError(f"The sink {sink.name} failed ({type(error).__name__}: {error})."))
         if self._progress is not None:
@@ -72,6 +105,8 @@ class Sinks:
                 sink.close()
             except SinkError as error:
                 first = first or error
+        for thread in self._finishing:
+            thread.join(_FILE_LEAVE_S)
         if first is not None:
             raise first
 
@@ -90,9 +125,16 @@ class Sinks:
         self._sinks.remove(sink)
         with suppress(SinkError):  # its first error says it
             sink.close()
-        if not self._live or not self._sinks:
+        if sink not in self._added and (not self._live or not self._sinks):
             raise error
         self._say(f"{error} Going on without {sink.name}.")
+
+
+def open_recording(path: Path, size: Size, fps: float, clip: Path | None, say: Say) -> Sink:
+    """A clip file written beside the loop; raises `SinkError`. clip: as in `open_sinks`."""
+    from realtime.sinks.clip import ClipFile
+
+    return Threaded(ClipFile(path, size, fps, clip, say), say=say, leave_s=_FILE_LEAVE_S)
 
 
 def open_sinks(

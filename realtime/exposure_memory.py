@@ -35,7 +35,7 @@ class ExposureMemory:
     """`reset()` forgets all. steadiness: 0 each frame as measured, 1 steady."""
 
     def __init__(self, steadiness: float = 1.0) -> None:
-        self._steadiness = steadiness
+        self.steadiness = steadiness
         self.reset()
 
     def reset(self) -> None:
@@ -46,7 +46,7 @@ class ExposureMemory:
     def __call__(self, rgb: RgbImage, dt_s: float) -> Exposure:
         """The exposure for this frame, `dt_s` seconds after the last."""
         luma = luma_samples(rgb).astype(np.float32)
-        tau_s = TAU_S * self._steadiness
+        tau_s = TAU_S * self.steadiness
         if self._exposure is None or self._mean.shape != luma.shape or tau_s < 1e-6:
             self._mean, self._exposure = luma, stretch(luma)
             return self._exposure

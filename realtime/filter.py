@@ -73,6 +73,7 @@ class Filter:
     def show(self, look: Look, style: Style) -> None:
         """Draw in this look from the next frame on; `style` must share the generators that are loaded."""
         self._stylize.finish = with_strength(style.finish, look.strength)
+        self._steady.steadiness = self._stylize.steadiness = look.steadiness
         self._ink.touch_up, self._ink.expression = style.touch_up, look.expression
         self._perceiver.mask_wanted = look.background.kind != "style"  # before the room may be replaced
         self._compose.background = look.background

@@ -39,7 +39,7 @@ class LayerMemory:
     """
 
     def __init__(self, steadiness: float = 1.0) -> None:
-        self._steadiness = steadiness
+        self.steadiness = steadiness
         self.reset()
 
     def reset(self) -> None:
@@ -55,7 +55,7 @@ class LayerMemory:
         seen: what they were drawn from, their size. flow: how it moved, in its pixels. live: (h/2, w/2) 0..1, where
         nothing is to be kept.
         """
-        tau_s = TAU_S * self._steadiness
+        tau_s = TAU_S * self.steadiness
         both = cv2.cvtColor(layers.flat, cv2.COLOR_RGB2RGBA)
         cv2.insertChannel(layers.ink, both, 3)
         new = both.astype(np.float32)

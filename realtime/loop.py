@@ -98,11 +98,16 @@ def run_loop(
     send: Callable[[Picture], None],
     stats: Stats,
     stop: Stop,
+    between: Callable[[], None] = lambda: None,
 ) -> None:
-    """Draws every frame the source gives until it ends or `stop` says so; a card stands for what is missing."""
+    """Draws every frame the source gives until it ends or `stop` says so; a card stands for what is missing.
+
+    between: called before each frame.
+    """
     give_back = GiveBack()
     while not stop.reached:
         give_back()
+        between()
         frame = stop.next_frame(source)
         if frame is None or stop.before(frame):
             break

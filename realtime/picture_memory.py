@@ -22,7 +22,7 @@ class PictureMemory:
     """One remembered drawing. `reset()` forgets it. steadiness: 0 nothing is kept, 1 all of it."""
 
     def __init__(self, steadiness: float = 1.0) -> None:
-        self._steadiness = steadiness
+        self.steadiness = steadiness
         self.reset()
 
     def reset(self) -> None:
@@ -31,7 +31,7 @@ class PictureMemory:
 
     def __call__(self, drawn: RgbImage, flow: Flow | None, dt_s: float) -> RgbImage:
         """The drawing to show, (h, w, 3) u8; `dt_s` seconds after the last, `flow` in its pixels."""
-        shown, tau_s = self._shown, TAU_S * self._steadiness
+        shown, tau_s = self._shown, TAU_S * self.steadiness
         if shown is None or flow is None or shown.shape != drawn.shape or tau_s < 1e-6:
             self._shown = drawn
             return drawn

@@ -17,6 +17,7 @@ from engines.engine import Engine
 from engines.select import list_engines, open_engine
 from realtime.card import card
 from realtime.compose import Compose, PassThrough, read_background
+from realtime.controls import Controls
 from realtime.crop import CROP_PX
 from realtime.errors import EngineError, SinkError, UsageError
 from realtime.filter import Filter
@@ -63,14 +64,14 @@ def run(arguments: Sequence[str], say: Say) -> int:
 def _run_filter(settings: Settings, style: Style | None, profile: Profile | None, say: Say) -> int:
     stop = Stop(settings.frames, settings.seconds)
     stats = Stats()
-    keys = Keys(settings.look, mirror=bool(settings.mirror), quit_=stop.ask, say=say)
-
+    controls = Controls(settings.look, mirror=bool(settings.mirror), quit_=stop.ask, say=say)
+    keys = Keys(controls, say)
     recorder: Recorder | None = None
 
     def status() -> str:
         rate = f"{stats.recent_fps():.0f} fps  {stats.recent_latency_ms():.0f} ms  {stats.dropped} dropped"
         recording = f"  {recorder.status}" if recorder is not None and recorder.status else ""
-        return f"{keys.status}{recording}  {rate}"
+        return f"{controls.status}{recording}  {rate}"
 
     with ExitStack() as opened:
         source = opened.enter_context(
@@ -94,13 +95,13 @@ def _run_filter(settings: Settings, style: Style | None, profile: Profile | None
         say(f"Sinks: {', '.join(sinks.names)}")
         size, fps, clip = source.size, source.fps, source.clip
         recorder = Recorder(sinks, lambda path: open_recording(path, size, fps, clip, say), say)
-        keys.on_record = recorder.toggle
+        controls.on_record, controls.recording = recorder.toggle, lambda: recorder is not None and recorder.recording
         engine_name, precision = "none", "none"
         hold: Hold | None = None
         if style is None:
             say("Style none: the camera's own picture passes through, undrawn.")
             passing = PassThrough(bool(settings.mirror))
-            keys.on_mirror = partial(setattr, passing, "mirror")
+            controls.on_mirror = partial(setattr, passing, "mirror")
             draw: Callable[[Frame], Picture] = stats.timed("compose", passing)
         else:
             drawing, engine_name, precision = _open_filter(settings, style, profile, size, stats, say)
@@ -110,12 +111,13 @@ def _run_filter(settings: Settings, style: Style | None, profile: Profile | None
 
             draw = hold = Hold(drawing, reopen, say, live=source.live)
             opened.callback(hold.close)
-            keys.on_mirror, keys.on_look = hold.mirror, hold.show
-            keys.styles = tuple(s for s in list_styles(say) if (s.background, s.face) == (style.background, style.face))
+            controls.on_mirror, controls.on_look = hold.mirror, hold.show
+            networks = (style.background, style.face)
+            controls.styles = tuple(s for s in list_styles(say) if (s.background, s.face) == networks)
 
         def picture_of(frame: Frame) -> Picture:
-            picture = card("Paused", frame.size, frame) if keys.paused else draw(frame)
-            if (path := keys.take_snapshot()) is not None:
+            picture = card("Paused", frame.size, frame) if controls.paused else draw(frame)
+            if (path := controls.take_snapshot()) is not None:
                 _save(picture, path, say)
             return picture
 
@@ -131,7 +133,7 @@ def _run_filter(settings: Settings, style: Style | None, profile: Profile | None
 
         try:
             with stop.on_signals():
-                run_loop(source, picture_of, stats.timed("deliver", sinks.send), stats, stop)
+                run_loop(source, picture_of, stats.timed("deliver", sinks.send), stats, stop, controls.apply)
                 sinks.close()
         finally:
             if settings.stats is not None:
@@ -153,10 +155,10 @@ def _open_filter(
         background = opened.enter_context(_open_engine(style.background, generator_size(size), settings.engine, say))
         face = opened.enter_context(_open_engine(style.face, Size(CROP_PX, CROP_PX), settings.engine, say))
         finish = with_strength(style.finish, settings.look.strength)
-        stylize = open_stylize(background, face, finish, size, settings.steadiness, say)
+        stylize = open_stylize(background, face, finish, size, settings.look.steadiness, say)
         ink = Ink(style.touch_up, settings.look.expression, profile)
         compose = Compose(settings.look.background, bool(settings.mirror))
-        drawing = Filter(perceive, Steady(settings.steadiness), stylize, ink, compose, stats, opened.pop_all())
+        drawing = Filter(perceive, Steady(settings.look.steadiness), stylize, ink, compose, stats, opened.pop_all())
     return drawing, background.name, background.precision
 
 

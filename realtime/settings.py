@@ -42,21 +42,20 @@ class Background:
 class Look:
     """How the picture is drawn: swapped whole between two frames while the filter runs.
 
-    strength: 0 barely to 1 fully; 0 is still drawn. expression: 1 true to 1.5 exaggerated.
+    strength: 0 barely to 1 fully; 0 is still drawn. expression: 1 true to 1.5 exaggerated. steadiness: 0 each frame
+    drawn for itself to 1 fully steady.
     """
 
     style: str = "webtoon"
     strength: float = 1.0
     expression: float = 1.0
     background: Background = Background()
+    steadiness: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything the user asked for. None means: decide when the source is known.
-
-    steadiness: 0 each frame drawn for itself to 1 fully steady.
-    """
+    """Everything the user asked for. None means: decide when the source is known."""
 
     source: str | None = None
     sinks: tuple[str, ...] = ()
@@ -65,7 +64,6 @@ class Settings:
     fps: float | None = None
     mirror: bool | None = None
     engine: str = "auto"
-    steadiness: float = 1.0
     pace: Pace | None = None
     frames: int | None = None
     seconds: float | None = None
@@ -88,12 +86,11 @@ def settings_from_arguments(arguments: Sequence[str]) -> Settings:
     settings = Settings(
         source=given.source,
         sinks=tuple(_sink(s) for s in given.sink),
-        look=Look(given.style, given.strength, given.expression, given.background),
+        look=Look(given.style, given.strength, given.expression, given.background, given.steadiness),
         size=given.size,
         fps=given.fps,
         mirror=given.mirror,
         engine=given.engine,
-        steadiness=given.steadiness,
         pace=given.pace,
         frames=given.frames,
         seconds=given.seconds,

@@ -72,7 +72,7 @@ class Steady:
 
     def __init__(self, steadiness: float = 1.0) -> None:
         """steadiness: 0 everything as perceived, 1 fully steady."""
-        self._steadiness = steadiness
+        self.steadiness = steadiness
         self._tracks = itertools.count(1)
         self._motion = Motion()
         self.reset()
@@ -98,12 +98,11 @@ class Steady:
         flow = self._motion(frame.rgb)
         states = self._matched(scene.faces, frame.t)
         faces = tuple(
-            _mixed(face, state(face, frame.t), self._steadiness)
-            for state, face in zip(states, scene.faces, strict=True)
+            _mixed(face, state(face, frame.t), self.steadiness) for state, face in zip(states, scene.faces, strict=True)
         )
         person = self._mask(scene.person, dt_s)
-        if self._steadiness < 1:
-            person = read_only(scene.person + np.float32(self._steadiness) * (person - scene.person))
+        if self.steadiness < 1:
+            person = read_only(scene.person + np.float32(self.steadiness) * (person - scene.person))
         return replace(scene, person=person, faces=faces, fresh=fresh, flow=flow)
 
     def _starts_anew(self, frame: Frame, thumbnail: NDArray[np.float32]) -> bool:

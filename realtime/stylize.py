@@ -67,11 +67,11 @@ def generator_size(frame: Size) -> Size:
 
 
 class Stylize:
-    """Draws frame and faces with the two generators of a style. `finish` may be replaced between two frames."""
+    """Draws frame and faces with a style's two generators. `finish` and `steadiness` may change between two frames."""
 
     def __init__(self, background: Generator, face: Generator, finish: Finish, steadiness: float = 1.0) -> None:
         """steadiness: 0 each frame for itself, 1 fully steady."""
-        self._steadiness = steadiness
+        self.steadiness = steadiness
         self.finish = finish
         self._background = background
         self._face = face
@@ -79,9 +79,9 @@ class Stylize:
 
     def reset(self) -> None:
         """Forget everything that was seen."""
-        self._memory = LayerMemory(self._steadiness)
-        self._picture = PictureMemory(self._steadiness)
-        self._exposure = ExposureMemory(self._steadiness)
+        self._memory = LayerMemory(self.steadiness)
+        self._picture = PictureMemory(self.steadiness)
+        self._exposure = ExposureMemory(self.steadiness)
         self._faces: dict[int, _FaceState] = {}  # by track
         self._last_s: float | None = None
 
@@ -93,6 +93,8 @@ class Stylize:
         dt = 0.0 if self._last_s is None else frame.t - self._last_s
         first = self._last_s is None
         self._last_s = frame.t
+        for memory in (self._memory, self._picture, self._exposure):
+            memory.steadiness = self.steadiness
 
         size = self._background.size
         small = cv2.resize(frame.rgb, (size.width, size.height), interpolation=cv2.INTER_AREA)
@@ -125,9 +127,10 @@ class Stylize:
         frame = scene.frame
         to_crop = crop_matrix(face.landmarks)
         state = self._faces.setdefault(
-            face.track, _FaceState(LayerMemory(self._steadiness), 1.0 if first else 0.0, frame.t)
+            face.track, _FaceState(LayerMemory(self.steadiness), 1.0 if first else 0.0, frame.t)
         )
         state.seen_s = frame.t
+        state.memory.steadiness = self.steadiness
         state.presence = min(1.0, state.presence + max(dt, 0.0) / FACE_FADE_S)
         crop = apply_exposure(cut(frame.rgb, to_crop), exposure)
         flow = None

@@ -162,6 +162,12 @@ class TestAgainstOpenCv:
     def test_frames_that_are_not_kept_steady(self, pair: Pair) -> None:
         check_run(on_cpu(pair, steadiness=0), Stylize(*pair, Finish(), 0), scenes(count=3))
 
+    def test_steadiness_that_changes_while_it_runs(self, pair: Pair) -> None:
+        device, first, second = on_cpu(pair), *scenes(count=2)
+        device(first)
+        device.steadiness = 0.0
+        check_alike(device(second), Stylize(*pair, Finish(), 0)(second))
+
     def test_a_style_and_strength_that_change_while_it_runs(self, pair: Pair) -> None:
         device, host = on_cpu(pair), Stylize(*pair, Finish())
         first, _, third, *_ = scenes(count=3)

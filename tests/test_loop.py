@@ -49,6 +49,18 @@ def test_pictures_keep_order_and_number_and_drops_are_counted() -> None:
     assert (stats.frames_in, stats.frames_out, stats.dropped) == (10, 6, 4)
 
 
+def test_what_was_asked_for_is_done_before_each_frame_one_that_is_missing_too() -> None:
+    done: list[str] = []
+    source = ListSource([0, 1])
+    source._frames.insert(1, Missing("away", Size(16, 16), 0.0, 0.0, 1))  # type: ignore[arg-type]
+
+    def send(picture: Picture) -> None:
+        done.append(f"sent {picture.index}")
+
+    run_loop(source, draw, send, Stats(), Stop(), lambda: done.append("between"))
+    assert done == ["between", "sent 0", "between", "sent 1", "between", "sent 1", "between"]
+
+
 def test_what_a_camera_gave_before_the_first_frame_was_taken_is_not_a_drop() -> None:
     stats = Stats()
     run_loop(ListSource([70, 71, 73]), draw, lambda _: None, stats, Stop())

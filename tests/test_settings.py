@@ -13,7 +13,7 @@ def test_nothing_given_leaves_every_choice_open() -> None:
     assert settings.sinks == ()
     assert settings.look.style == "webtoon"
     assert settings.look.strength == 1
-    assert settings.steadiness == 1
+    assert settings.look.steadiness == 1
     assert settings.pace is None
     assert settings.mirror is None
 

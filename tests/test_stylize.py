@@ -169,6 +169,19 @@ def test_without_steadiness_every_frame_is_drawn_for_itself() -> None:
     np.testing.assert_array_equal(styled.rgb, alone.rgb)
 
 
+def test_steadiness_changes_from_one_frame_to_the_next() -> None:
+    rng = np.random.default_rng(2)
+    frames = [rng.integers(0, 256, (FRAME.height, FRAME.width, 3), np.uint8) for _ in range(3)]
+    background, face = Copy(generator_size(FRAME), (0, 0, 0)), Copy(Size(CROP_PX, CROP_PX), (0, 0, 0))
+    used = Stylize(background, face, PLAIN, steadiness=1)
+    for number, rgb in enumerate(frames[:2]):
+        used(scene(face_at(300, 180), rgb=rgb, t=number / 30, index=number))
+    used.steadiness = 0
+    styled = used(scene(face_at(300, 180), rgb=frames[2], t=2 / 30, index=2))
+    alone = Stylize(background, face, PLAIN, steadiness=0)(scene(face_at(300, 180), rgb=frames[2]))
+    np.testing.assert_array_equal(styled.rgb, alone.rgb)
+
+
 def test_two_faces_swap_their_order_without_swapping_their_memory() -> None:
     stylize, _, face = stylizer(Copy)
     left, right = face_at(150, 180, track=1), face_at(480, 180, track=2)

@@ -62,7 +62,8 @@ class _FaceState:
 
 
 class StylizeOnDevice:
-    """Draws frames of one size with the two generators of a style. `finish` may be replaced between two frames.
+    """Draws frames of one size with the two generators of a style. `finish` and `steadiness` may change between two
+    frames; another steadiness is made ready with the next, which costs a moment.
 
     `mark` is called with the name of each part of the work once it is queued: a bench times them by it.
     """
@@ -84,7 +85,7 @@ class StylizeOnDevice:
         self.finish = finish
         self.mark: Say = _nothing
         self._generators = background, face
-        self._steadiness = steadiness
+        self.steadiness = self._ready_for = steadiness
         self._say = say
         self._device = device
         self._transfer = Transfer(device)
@@ -93,7 +94,7 @@ class StylizeOnDevice:
 
     def reset(self) -> None:
         """Forget everything that was seen."""
-        self._exposure = ExposureMemory(self._steadiness)
+        self._exposure = ExposureMemory(self._ready_for)
         self._faces: dict[int, _FaceState] = {}  # by track
         self._last_s: float | None = None
 
@@ -103,7 +104,7 @@ class StylizeOnDevice:
 
     def submit(self, scene: Scene) -> Callable[[], Styled]:
         """Queues a frame; calling the answer waits for the drawing, and raises `EngineError` if it shows nothing."""
-        if scene.frame.size != self._size:
+        if scene.frame.size != self._size or self.steadiness != self._ready_for:
             self._make_ready(scene.frame.size)
         elif scene.fresh:
             self.reset()
@@ -130,7 +131,7 @@ class StylizeOnDevice:
         self.mark("upload")
         self._generate()
         self.mark("background")
-        if first or self._steadiness < LEAST:
+        if first or self._ready_for < LEAST:
             self._memory.start()
         elif dt > 0:
             self._memory.move(None if flow is None else flow * (self._small.shape[3] / self._size.width), dt)
@@ -156,7 +157,7 @@ class StylizeOnDevice:
     def _make_ready(self, frame: Size) -> None:
         """Recorded work for frames of this size, and what it reads and writes, which stays at its address."""
         background, face = self._generators
-        self._size = frame
+        self._size, self._ready_for = frame, self.steadiness
         with self._queueing():
             self._allocate(background.size)
             self._generate = self._recorded(lambda: self._network_work(background, self._small, self._memory))
@@ -172,7 +173,7 @@ class StylizeOnDevice:
 
     def _allocate(self, background: Size) -> None:
         height, width = self._size.height, self._size.width
-        steadiness = max(self._steadiness, LEAST)
+        steadiness = max(self._ready_for, LEAST)
         tau_s = layer_memory.TAU_S * steadiness
         self._picture = PictureMemory(self._size, picture_memory.TAU_S * steadiness, self._device)
         self._rgb = self._picture.drawn
@@ -247,7 +248,7 @@ class StylizeOnDevice:
     ) -> None:
         """Keeps the face's layers steady: the one memory is lent to each face in turn."""
         memory = self._face_memory
-        if not state.memory or self._steadiness < LEAST:
+        if not state.memory or self._ready_for < LEAST:
             memory.start()
         else:
             for lent, own in zip(memory.state, state.memory, strict=True):
@@ -265,7 +266,7 @@ class StylizeOnDevice:
         state.memory = tuple(tensor.clone() for tensor in memory.state)
 
     def _steady_picture(self, flow: Tensor | None, first: bool, dt: float) -> None:
-        if first or flow is None or self._steadiness < LEAST:
+        if first or flow is None or self._ready_for < LEAST:
             self._picture.start()
         else:
             self._picture.move(flow, dt)

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from realtime.colours import graded, is_tinted, tint_tables
 from realtime.types import GrayImage, RgbImage, Size
 
 Table = NDArray[np.uint8]  # (256,)
@@ -37,7 +38,13 @@ class Finish:
     tone_steps: number of grey levels a surface is painted in. tone_share: 0 smooth to 1 stepped.
     tone_hardness: slope of a step's edge (tanh). black, white: where the grade puts 0 and 1.
     ink_low, ink_high: ink values where a line begins and is full. ink_weight: 0 none to 1 full black.
-    chroma: factor on colourfulness.
+    ink_depth: how dark a full line is, 1 black. ink_grow: 0 lines as they are to 1 a pixel of the layers wider.
+    simplify: side of the square, in pixels of the layers and odd, below which details are left out; 0 none.
+    contrast: of lightness, -1 to 1; 0 as it is. chroma: factor on colourfulness; warm_chroma, green_chroma,
+    blue_chroma: on that of a range of hues. green_light, blue_light: what such a colour gains in lightness, -1 to 1.
+    green_turn, blue_turn: by how many degrees such a hue turns, towards blue (green) or violet (blue) above 0.
+    shade_tint, light_tint: how much, 0..1, shades and lights take of a hue: shade_hue, light_hue, 0 red, 120 green,
+    240 blue.
     """
 
     tone_steps: int = 5
@@ -48,7 +55,22 @@ class Finish:
     ink_low: float = 0.15
     ink_high: float = 0.50
     ink_weight: float = 1.0
+    ink_depth: float = 0.8
+    ink_grow: float = 0.0
+    simplify: int = 0
+    contrast: float = 0.0
     chroma: float = 1.0
+    warm_chroma: float = 1.0
+    green_chroma: float = 1.0
+    blue_chroma: float = 1.0
+    green_light: float = 0.0
+    blue_light: float = 0.0
+    green_turn: float = 0.0
+    blue_turn: float = 0.0
+    shade_hue: float = 240.0
+    shade_tint: float = 0.0
+    light_hue: float = 40.0
+    light_tint: float = 0.0
 
 
 def draw_layers(layers: Layers, size: Size, finish: Finish) -> tuple[RgbImage, GrayImage]:
@@ -59,8 +81,8 @@ def draw_layers(layers: Layers, size: Size, finish: Finish) -> tuple[RgbImage, G
     put on top. Where the small luma hardly varies (pale walls) a soft table replaces the hard one.
     """
     to = (size.width, size.height)
-    ycc = cv2.cvtColor(layers.flat, cv2.COLOR_RGB2YCrCb)
-    luma = cv2.extractChannel(ycc, 0)
+    ycc = graded(cv2.cvtColor(_simplified(layers.flat, finish), cv2.COLOR_RGB2YCrCb), finish)
+    luma, small_ink = cv2.extractChannel(ycc, 0), _grown(layers.ink, finish)
     stepped, soft, ink_table, line_keep, line_add, vivid = finish_tables(finish)
 
     large = cv2.resize(luma, to, interpolation=cv2.INTER_LINEAR)
@@ -76,17 +98,33 @@ def draw_layers(layers: Layers, size: Size, finish: Finish) -> tuple[RgbImage, G
     tone = _mix(tone, cv2.LUT(large, soft), hard)
     tone = cv2.GaussianBlur(tone, (3, 3), 0.6)
 
-    ink = cv2.LUT(cv2.resize(layers.ink, to, interpolation=cv2.INTER_CUBIC), ink_table)
+    ink = cv2.LUT(cv2.resize(small_ink, to, interpolation=cv2.INTER_CUBIC), ink_table)
     tone = cv2.add(cv2.multiply(tone, cv2.LUT(ink, line_keep), scale=1 / 255), cv2.LUT(ink, line_add))
 
-    keep = cv2.LUT(cv2.LUT(layers.ink, ink_table), line_keep)
+    keep = cv2.LUT(cv2.LUT(small_ink, ink_table), line_keep)
     neutral = cv2.convertScaleAbs(keep, alpha=-128 / 255, beta=128)
     channels = [tone]
     for index in (1, 2):
         chroma = cv2.LUT(cv2.extractChannel(ycc, index), vivid)
+        if is_tinted(finish):
+            chroma = cv2.addWeighted(chroma, 1, cv2.LUT(luma, tint_tables(finish)[index - 1]), 1, -128)
         chroma = cv2.add(cv2.multiply(chroma, keep, scale=1 / 255), neutral)
         channels.append(cv2.resize(chroma, to, interpolation=cv2.INTER_LINEAR))
     return cv2.cvtColor(cv2.merge(channels), cv2.COLOR_YCrCb2RGB), ink
+
+
+def _simplified(flat: RgbImage, finish: Finish) -> RgbImage:
+    """Without spots and gaps smaller than the finish wants: opened, then closed (Serra 1982)."""
+    if finish.simplify < 2:
+        return flat
+    around = np.ones((finish.simplify | 1,) * 2, np.uint8)
+    return cv2.morphologyEx(cv2.morphologyEx(flat, cv2.MORPH_OPEN, around), cv2.MORPH_CLOSE, around)
+
+
+def _grown(ink: GrayImage, finish: Finish) -> GrayImage:
+    if finish.ink_grow <= 0:
+        return ink
+    return cv2.addWeighted(ink, 1 - finish.ink_grow, cv2.dilate(ink, np.ones((3, 3), np.uint8)), finish.ink_grow, 0)
 
 
 def _mix(a: GrayImage, b: GrayImage, share_of_a: GrayImage) -> GrayImage:
@@ -103,8 +141,8 @@ def finish_tables(finish: Finish) -> tuple[Table, Table, Table, Table, Table, Ta
         _tone_table(finish, finish.tone_hardness, finish.tone_share),
         _tone_table(finish, 2.0, 0.4 * finish.tone_share),
         _to_u8(np.interp(_smoothstep_table(finish.ink_low, finish.ink_high), (0, 255), (0, finish.ink_weight))),
-        _to_u8(1 - 0.8 * ink),
-        _to_u8(0.06 * ink),
+        _to_u8(1 - finish.ink_depth * ink),
+        _to_u8(0.3 * (1 - finish.ink_depth) * ink),
         _to_u8(0.5 + (np.arange(256) / 255.0 - 128 / 255) * finish.chroma + 0.5 / 255),
     )
 
@@ -117,9 +155,10 @@ def _tone_table(finish: Finish, hardness: float, share: float) -> Table:
     level = np.floor(scaled) + 0.5
     edge = np.tanh(hardness * (scaled - level)) / np.tanh(hardness / 2)
     stepped = (level + 0.5 * edge) / finish.tone_steps
-    graded = np.clip(finish.black + (finish.white - finish.black) * (lightness + share * (stepped - lightness)), 0, 1)
+    tone = lightness + share * (stepped - lightness)
+    tone = tone + 2 * finish.contrast * tone * (1 - tone) * (2 * tone - 1)
     lab = np.zeros((1, 256, 3), np.float32)
-    lab[0, :, 0] = graded * 100
+    lab[0, :, 0] = 100 * np.clip(finish.black + (finish.white - finish.black) * tone, 0, 1)
     return _to_u8(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)[0, :, 0])
 
 

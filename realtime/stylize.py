@@ -160,6 +160,17 @@ def with_strength(finish: Finish, strength: float) -> Finish:
         tone_share=finish.tone_share * strength,
         ink_weight=finish.ink_weight * (0.3 + 0.7 * strength),
         chroma=1 + (finish.chroma - 1) * strength,
+        warm_chroma=1 + (finish.warm_chroma - 1) * strength,
+        green_chroma=1 + (finish.green_chroma - 1) * strength,
+        blue_chroma=1 + (finish.blue_chroma - 1) * strength,
+        green_light=finish.green_light * strength,
+        blue_light=finish.blue_light * strength,
+        green_turn=finish.green_turn * strength,
+        blue_turn=finish.blue_turn * strength,
+        shade_tint=finish.shade_tint * strength,
+        light_tint=finish.light_tint * strength,
+        contrast=finish.contrast * strength,
+        ink_grow=finish.ink_grow * strength,
     )
 
 

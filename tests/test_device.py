@@ -236,13 +236,22 @@ class TestParts:
         assert np.abs(given - expected).max() <= 1
 
     @pytest.mark.parametrize("size", [Size(1, 1), Size(16, 16), Size(101, 33), Size(300, 200)])
-    @pytest.mark.parametrize("finish", [Finish(), Finish(chroma=1.4, tone_steps=3, ink_weight=0.5)])
+    @pytest.mark.parametrize(
+        "finish",
+        [
+            Finish(),
+            Finish(chroma=1.4, tone_steps=3, ink_weight=0.5),
+            Finish(contrast=0.3, ink_depth=0.95, ink_grow=0.5, simplify=5, green_chroma=1.5, shade_tint=0.4),
+        ],
+    )
     def test_layers_become_the_same_picture(self, size: Size, finish: Finish) -> None:
         flat = portrait(Size(96, 64))
         ink = cv2.Canny(flat, 60, 120)
         rgb, lines = draw_layers(Layers(flat, ink), size, finish)
         together = torch.from_numpy(np.dstack([flat, ink])).permute(2, 0, 1)[None].float()
-        given, given_ink = device_layers.drawn(together, size, torch.from_numpy(device_layers.tables(finish)))
+        colour = device_layers.colours(finish)
+        fixed = (finish.ink_grow, finish.simplify, None if colour is None else torch.from_numpy(colour))
+        given, given_ink = device_layers.drawn(together, size, torch.from_numpy(device_layers.tables(finish)), *fixed)
         given_rgb = given.round().clamp(0, 255)[0].permute(1, 2, 0).numpy()
         apart = np.abs(given_rgb - rgb)
         assert np.percentile(apart, 99) <= 4 and apart.mean() < 0.8

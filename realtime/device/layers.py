@@ -13,32 +13,54 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from realtime.colours import colour_table, tint_tables
 from realtime.device.resample import box_blurred, highest, lowest, resized, softened
 from realtime.layers import Finish, finish_tables, hard_table
 from realtime.types import Size
 
 Tensor = Any
 
-_TONE, _INK, _VIVID, _HARD = slice(0, 2), slice(2, 5), slice(5, 6), slice(6, 7)
-TABLES = 7
+_TONE, _INK, _VIVID, _HARD, _TINTS = slice(0, 2), slice(2, 5), slice(5, 6), slice(6, 7), slice(7, 9)
+TABLES = 9
+COLOURS = 65536  # rows of the table of colours
 
 
 def tables(finish: Finish) -> NDArray[np.float32]:
     """A finish as `drawn` reads it, (256, TABLES): tone stepped and soft; ink, what luma keeps under it (of 255), what
-    it adds; chroma; how hard the steps may be.
+    it adds; chroma; how hard the steps may be; 128 + what Cr and Cb gain by luma.
     """
     stepped, soft, ink, keep, add, vivid = finish_tables(finish)
-    return np.stack([stepped, soft, ink, keep[ink], add[ink], vivid, hard_table()], 1).astype(np.float32)
+    columns = [stepped, soft, ink, keep[ink], add[ink], vivid, hard_table(), *tint_tables(finish)]
+    return np.stack(columns, 1).astype(np.float32)
 
 
-def drawn(layers: Tensor, size: Size, finish: Tensor) -> tuple[Tensor, Tensor]:
-    """The drawing and its ink. finish: `tables` on the device."""
+def colours(finish: Finish) -> NDArray[np.float32] | None:
+    """The table of colours as `drawn` reads it, (COLOURS, 3); None where the finish changes none."""
+    table = colour_table(finish)
+    return None if table is None else table.astype(np.float32)
+
+
+def drawn(
+    layers: Tensor, size: Size, finish: Tensor, grown: float = 0.0, simplify: int = 0, colour: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """The drawing and its ink. finish, colour: `tables` and `colours` on the device. grown, simplify: `ink_grow` and
+    `simplify` of the finish.
+    """
     flat, ink_small = layers[:, :3], layers[:, 3:]
+    if simplify > 1:
+        for keeps in (lowest, highest, highest, lowest):
+            flat = keeps(flat, simplify | 1)
+    if grown > 0:
+        ink_small = (ink_small + grown * (highest(ink_small, 3) - ink_small)).round_()
     y = luma(flat)
     chroma = torch.cat([(flat[:, :1] - y) * 11682, (flat[:, 2:3] - y) * 9241], 1)  # OpenCV's YCrCb, in 1/2^14
     chroma = (chroma / 16384 + 128.5).floor_().clamp_(0, 255)
+    if colour is not None:
+        new = functional.embedding((chroma[0, 0] + 256 * chroma[0, 1]).to(torch.int32), colour).permute(2, 0, 1)[None]
+        y, chroma = (y + new[:, 2:] - 128).clamp_(0, 255), new[:, :2]
     keep = _looked_up(finish[:, _INK], ink_small)[1:2]
     chroma = _looked_up(finish[:, _VIVID], chroma)
+    chroma = (chroma + _looked_up(finish[:, _TINTS], y)[:, 0][None] - 128).clamp_(0, 255)
     chroma = (chroma * keep / 255).round_() + (128 - keep * (128 / 255)).round_()
     hard = box_blurred(_looked_up(finish[:, _HARD], highest(y, 9) - lowest(y, 9)), 7).round_()
 

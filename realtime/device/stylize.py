@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 
 from engines.engine import DeviceGenerator
 from realtime import layer_memory, picture_memory
+from realtime.colours import colour_numbers
 from realtime.crop import CROP_PX, crop_matrix, part_to_cut, place
-from realtime.device.layers import TABLES, drawn, tables
+from realtime.device.layers import TABLES, colours, drawn, tables
 from realtime.device.memory import LayerMemory, PictureMemory
 from realtime.device.record import recorded
 from realtime.device.resample import affine, inverted, shrunk
@@ -109,6 +110,8 @@ class StylizeOnDevice:
         elif scene.fresh:
             self.reset()
         with self._queueing():
+            if self._fixed_for != _fixed_of(self.finish):
+                self._fix(self.finish)
             arriving = self._queue(scene)
 
         def wait() -> Styled:
@@ -162,11 +165,18 @@ class StylizeOnDevice:
             self._allocate(background.size)
             self._generate = self._recorded(lambda: self._network_work(background, self._small, self._memory))
             self._follow = self._recorded(self._memory.follow)
-            self._compose = self._recorded(self._compose_work)
+            self._fix(self.finish)
             self._generate_face = self._recorded(lambda: self._network_work(face, self._crop, self._face_memory))
             self._follow_face = self._recorded(self._face_memory.follow)
             self._follow_picture = self._recorded(self._picture.follow)
         self.reset()
+
+    def _fix(self, finish: Finish) -> None:
+        """Records what is not read from tables: it is done anew for a finish that differs in it."""
+        table = colours(finish)
+        self._fixed_for = _fixed_of(finish)
+        self._fixed = (finish.ink_grow, finish.simplify, None if table is None else self._transfer.upload(table))
+        self._compose = self._recorded(self._compose_work)
 
     def _recorded(self, work: Callable[[], None]) -> Callable[[], None]:
         return recorded(work, self._device, self._say)
@@ -215,7 +225,7 @@ class StylizeOnDevice:
         generator.queue(memory.seen, memory.layers, stream)
 
     def _compose_work(self) -> None:
-        rgb, ink = drawn(self._memory.shown, self._size, self._tables)
+        rgb, ink = drawn(self._memory.shown, self._size, self._tables, *self._fixed)
         self._rgb.copy_(_levels(rgb)[0].permute(1, 2, 0))
         self._lines.copy_(ink[0, 0])
 
@@ -234,7 +244,7 @@ class StylizeOnDevice:
         there = place(to_crop, self._size)
         if there is None:
             return
-        rgb, ink = drawn(self._face_memory.shown, Size(there.side, there.side), self._tables)
+        rgb, ink = drawn(self._face_memory.shown, Size(there.side, there.side), self._tables, *self._fixed)
         box = Size(there.right - there.left, there.bottom - there.top)
         moved = affine(torch.cat([_levels(rgb), ink], 1), inverted(there.matrix), box)[0]
         share = affine(self._edge, inverted(edge_matrix(there)), box, "zeros")[0, 0, ..., None] * state.presence
@@ -271,6 +281,11 @@ class StylizeOnDevice:
         else:
             self._picture.move(flow, dt)
             self._follow_picture()
+
+
+def _fixed_of(finish: Finish) -> tuple[object, ...]:
+    """What of a finish is part of the recorded work."""
+    return finish.ink_grow, finish.simplify, colour_numbers(finish)
 
 
 def _levels(planes: Tensor) -> Tensor:

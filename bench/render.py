@@ -144,6 +144,7 @@ class Studio:
             Compose(background, mirror=False),
             Stats(),
         )
+        drawing.show(Look(background=background), style)
 
         def draw(frame: Frame) -> RgbImage:
             with _switched_off(without):

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 from realtime.compose import Compose
 from realtime.ink import Ink
+from realtime.page import Page, Print, with_page_strength
 from realtime.perceive import EVERYWHERE, Perceiver
 from realtime.raw import is_raw
+from realtime.reshape import Reshape, Shape, with_shape_strength
 from realtime.settings import Look
 from realtime.stats import Stats
 from realtime.steady import Steady
@@ -44,7 +46,8 @@ class Filter:
         stats: Stats,
         resources: ExitStack | None = None,
     ) -> None:
-        self._stages = (perceive, steady, stylize, ink, compose)
+        self._reshape, self._print = Reshape(Shape()), Print(Page())  # nothing, until a style wants it: `show`
+        self._stages = (perceive, steady, self._reshape, stylize, ink, self._print, compose)
         self._stylize = stylize
         self._ink = ink
         self._compose = compose
@@ -58,7 +61,7 @@ class Filter:
         self.steady = stats.timed("steady", steady)
         self.stylize = stats.timed("stylize", stylize)
         self.ink = stats.timed("ink", ink)
-        self.compose = stats.timed("compose", compose)
+        self.compose = stats.timed("compose", self._printed)
 
     def __call__(self, frame: Frame) -> Picture:
         """The drawn frame."""
@@ -75,7 +78,10 @@ class Filter:
         self._stylize.finish = with_strength(style.finish, look.strength)
         self._steady.steadiness = self._stylize.steadiness = look.steadiness
         self._ink.touch_up, self._ink.expression = style.touch_up, look.expression
-        self._perceiver.mask_wanted = look.background.kind != "style"  # before the room may be replaced
+        self._reshape.shape = with_shape_strength(style.shape, look.strength)
+        self._print.page = with_page_strength(style.page, look.strength)
+        # before the room may be replaced
+        self._perceiver.mask_wanted = look.background.kind != "style" or style.page.wants_mask
         self._compose.background = look.background
 
     def mirror(self, mirror: bool) -> None:
@@ -109,7 +115,7 @@ class Filter:
 
     def _stylized(self, scene: Scene) -> Styled:
         try:
-            styled = self.stylize(scene)
+            styled = self.stylize(self._reshape(scene))
         except Exception as error:
             if not scene.faces:
                 raise
@@ -125,6 +131,9 @@ class Filter:
         except Exception as error:
             self._without_face(error)
             return styled
+
+    def _printed(self, styled: Styled) -> Picture:
+        return self._compose(self._print(styled))
 
     def _without_face(self, error: Exception) -> None:
         """Notes why, and forgets what may have led to it."""

@@ -159,6 +159,7 @@ def _open_filter(
         ink = Ink(style.touch_up, settings.look.expression, profile)
         compose = Compose(settings.look.background, bool(settings.mirror))
         drawing = Filter(perceive, Steady(settings.look.steadiness), stylize, ink, compose, stats, opened.pop_all())
+    drawing.show(settings.look, style)
     return drawing, background.name, background.precision
 
 

@@ -7,10 +7,15 @@ from realtime.errors import UsageError
 from realtime.ink.touch_up import TouchUp
 from realtime.keys import KEYS, Keys
 from realtime.layers import Finish
+from realtime.page import Page
+from realtime.reshape import Shape
 from realtime.settings import Background, Look
 from realtime.styles import Style
 
-STYLES = tuple(Style(n, n, "MIT", Path("b"), Path("f"), Finish(), TouchUp()) for n in ("manga", "pastel", "webtoon"))
+STYLES = tuple(
+    Style(n, n, "MIT", Path("b"), Path("f"), Finish(), TouchUp(), Page(), Shape())
+    for n in ("manga", "pastel", "webtoon")
+)
 
 
 class Shown:

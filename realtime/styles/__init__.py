@@ -19,6 +19,8 @@ import platformdirs
 from realtime.errors import ModelFileError, UsageError
 from realtime.ink.touch_up import TouchUp
 from realtime.layers import Finish
+from realtime.page import Page
+from realtime.reshape import Shape
 from realtime.styles.onnx_file import check_onnx
 
 MOST_BYTES = 64 << 10  # of a style.toml
@@ -43,6 +45,8 @@ class Style:
     face: Path
     finish: Finish
     touch_up: TouchUp
+    page: Page
+    shape: Shape
 
 
 def user_style_folder() -> Path:
@@ -92,7 +96,7 @@ def _read(folder: Path) -> Style:
         if definition.stat().st_size > MOST_BYTES:
             raise ValueError(f"it is larger than {MOST_BYTES >> 10} KiB")
         data = tomllib.loads(definition.read_text(encoding="utf-8"))
-        allowed = {"title", "licence", "kind", "background", "face", "finish", "touch_up"}
+        allowed = {"title", "licence", "kind", "background", "face", "finish", "touch_up", "page", "shape"}
         if unknown := sorted(set(data) - allowed):
             raise ValueError(f"unknown key '{unknown[0]}', expected one of {', '.join(sorted(allowed))}")
         if data.get("kind", "layers") != "layers":
@@ -107,6 +111,8 @@ def _read(folder: Path) -> Style:
             face=background if face is None else _model(folder, str(face)),
             finish=_numbers(Finish, data.get("finish", {})),
             touch_up=_numbers(TouchUp, data.get("touch_up", {})),
+            page=_numbers(Page, data.get("page", {})),
+            shape=_numbers(Shape, data.get("shape", {})),
         )
         for network in {style.background, style.face}:
             if network.parent != SHIPPED_MODELS:

@@ -29,7 +29,7 @@ from realtime.open_stylize import open_stylize
 from realtime.perceive import Perceiver
 from realtime.profile import Profile, read_profile
 from realtime.secrets import without_secrets
-from realtime.settings import Background, Look, Pace, Settings, settings_from_arguments
+from realtime.settings import STREAMED_TO, Background, Look, Pace, Settings, settings_from_arguments
 from realtime.sinks import open_recording, open_sinks
 from realtime.sinks.picture import write_picture
 from realtime.sinks.recorder import Recorder
@@ -43,7 +43,7 @@ from realtime.watchdog import within
 
 Say = Callable[[str], None]
 OPENS_WITHIN_S = 180.0
-LIVE_SINKS = ("preview", "virtualcam")
+LIVE_SINKS = ("preview", "virtualcam", *STREAMED_TO)
 
 
 def run(arguments: Sequence[str], say: Say) -> int:
@@ -78,12 +78,18 @@ def _run_filter(settings: Settings, style: Style | None, profile: Profile | None
             open_lasting_source(settings.source, size=settings.size, fps=settings.fps, pace=_pace(settings), say=say)
         )
         say(f"Source: {source.name}")
+        microphone = None
+        if settings.microphone is not None:
+            from realtime.sinks.microphone import Microphone
+
+            microphone = opened.enter_context(Microphone(settings.microphone))
         sinks = opened.enter_context(
             open_sinks(
                 settings.sinks,
                 size=source.size,
                 fps=source.fps,
                 clip=source.clip,
+                microphone=microphone,
                 live=source.live,
                 frame_count=_expected_frames(settings, source),
                 say=say,
@@ -94,7 +100,7 @@ def _run_filter(settings: Settings, style: Style | None, profile: Profile | None
         )
         say(f"Sinks: {', '.join(sinks.names)}")
         size, fps, clip = source.size, source.fps, source.clip
-        recorder = Recorder(sinks, lambda path: open_recording(path, size, fps, clip, say), say)
+        recorder = Recorder(sinks, lambda path: open_recording(path, size, fps, clip, microphone, say), say)
         controls.on_record, controls.recording = recorder.toggle, lambda: recorder is not None and recorder.recording
         engine_name, precision = "none", "none"
         hold: Hold | None = None

@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import NoReturn
+from urllib.parse import urlsplit
 
 from realtime.errors import UsageError
+from realtime.secrets import without_secrets
 from realtime.types import Size
 
 ENGINES = ("auto", "tensorrt", "tensorrt-rtx", "openvino", "onnxruntime", "torch")
 CLIP_SUFFIXES = (".mp4", ".mkv", ".webm", ".gif")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
+STREAMED_TO = ("rtmp://", "rtmps://", "srt://", "rtsp://")
 STREAM_SCHEMES = ("rtmp://", "srt://", "rtsp://", "http://", "https://")
 
 
@@ -63,6 +66,7 @@ class Settings:
     size: Size | None = None
     fps: float | None = None
     mirror: bool | None = None
+    microphone: str | None = None
     engine: str = "auto"
     pace: Pace | None = None
     frames: int | None = None
@@ -90,6 +94,7 @@ def settings_from_arguments(arguments: Sequence[str]) -> Settings:
         size=given.size,
         fps=given.fps,
         mirror=given.mirror,
+        microphone=given.microphone,
         engine=given.engine,
         pace=given.pace,
         frames=given.frames,
@@ -105,6 +110,8 @@ def settings_from_arguments(arguments: Sequence[str]) -> Settings:
         raise UsageError("--json goes with --list: python run.py --list cameras --json.")
     if settings.stats is not None and not settings.stats.absolute().parent.is_dir():
         raise UsageError(f"The folder for --stats {settings.stats} does not exist; create it or name another.")
+    if settings.pace is Pace.ALL and any(sink.startswith(STREAMED_TO) for sink in settings.sinks):
+        raise UsageError("A stream is sent as it happens; leave --pace all out.")
     return settings
 
 
@@ -132,8 +139,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="URI",
         action="append",
         default=[],
-        help="virtualcam, virtualcam:DEVICE, preview, out.mp4, out.png, frames/%%05d.png, null; may be given more "
-        "than once; default: virtual camera and preview",
+        help="virtualcam, virtualcam:DEVICE, preview, out.mp4, out.png, frames/%%05d.png, rtmp://..., srt://..., "
+        "rtsp://..., null; may be given more than once; default: virtual camera and preview",
     )
     add("--style", metavar="NAME|FOLDER", default="webtoon", type=_words, help="a style's name or its folder")
     add("--strength", metavar="0..1", default=1.0, type=_share, help="0 barely to 1 fully drawn")
@@ -149,6 +156,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--size", metavar="WxH", type=_size, help="output size, even numbers; default: 1280x720 for a camera")
     add("--fps", metavar="N", type=_positive, help="frames a second asked of a camera")
     add("--mirror", action=argparse.BooleanOptionalAction, default=None, help="mirror what every sink gets")
+    add(
+        "--microphone",
+        metavar="NAME",
+        type=_words,
+        help="part of its name, or default: heard in streams and in clips recorded live",
+    )
     add("--engine", metavar="NAME", default="auto", choices=ENGINES, help=", ".join(ENGINES))
     add("--pace", metavar="live|all", type=_pace, help="live: newest frame wins; all: every frame")
     add("--frames", metavar="N", type=_count, help="stop after N frames")
@@ -172,12 +185,27 @@ def _words(text: str) -> str:
 def _sink(text: str) -> str:
     """Refuses what no sink can be made of, so that a typing mistake is found before the camera is opened."""
     known = text in ("preview", "null", "virtualcam") or text.startswith("virtualcam:")
-    if text.startswith(("rtmp://", "srt://", "rtsp://")):
-        raise UsageError(f"Streaming to {text} is not available yet; record to a file or use virtualcam with OBS.")
+    if text.startswith(STREAMED_TO):
+        return _server(text)
     if known or Path(text).suffix.lower() in CLIP_SUFFIXES + PICTURE_SUFFIXES:
         return text
     wanted = ", ".join(CLIP_SUFFIXES + PICTURE_SUFFIXES)
     raise UsageError(f"--sink {text} is unknown: expected virtualcam, preview, null, or a file ending in {wanted}.")
+
+
+def _server(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+        missing = "server" if not parts.hostname else "port" if parts.scheme == "srt" and port is None else ""
+    except ValueError:
+        missing = "port"
+    if missing:
+        raise UsageError(
+            f"--sink {without_secrets(url)} names no {missing}: expected for example rtmp://server/app/key or "
+            "srt://server:9000."
+        )
+    return url
 
 
 def _number(text: str) -> float:

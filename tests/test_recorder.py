@@ -92,7 +92,7 @@ def test_what_is_shown_between_two_presses_is_in_a_file_with_its_times_and_sound
 
 def test_it_is_written_beside_the_loop(tmp_path: Path) -> None:
     show = Show(tmp_path)
-    opened = open_recording(tmp_path / "out.mp4", SIZE, 30, None, show.said.append)
+    opened = open_recording(tmp_path / "out.mp4", SIZE, 30, None, None, show.said.append)
     show.recorder = Recorder(show.sinks, lambda _: opened, show.said.append, tmp_path)
     show.recorder.toggle()
     show.send(0.0)

@@ -36,6 +36,7 @@ def open_(uris: Sequence[str], said: list[str] | None = None, clip: Path | None 
         size=SIZE,
         fps=30,
         clip=clip,
+        microphone=None,
         live=live,
         frame_count=None,
         say=(said if said is not None else []).append,

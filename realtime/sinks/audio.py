@@ -12,6 +12,8 @@ from typing import Any
 
 import av
 
+from realtime.sinks.sound import add_sound_stream
+
 # What players understand in each kind of file; anything else is encoded anew.
 _COPIED = {
     ".mp4": {"aac", "mp3", "ac3", "eac3", "alac"},
@@ -28,13 +30,9 @@ _COPIED = {
         "pcm_s16le",
     },
     ".webm": {"opus", "vorbis"},
+    ".flv": {"aac"},
 }
-_ENCODED = {
-    ".mp4": ("aac", 160_000),
-    ".mkv": ("aac", 160_000),
-    ".webm": ("libopus", 128_000),
-}
-_RATE_HZ = 48_000
+_NEAR_S = 5.0  # what is decoded or passed over before the first sample that is wanted
 _PRIMING_S = 0.05  # sound codecs need a packet or so from before the first sample that is heard
 
 
@@ -65,10 +63,9 @@ class Audio:
             if self._copied:
                 self._stream = output.add_stream_from_template(track)
             else:
-                codec, bit_rate = _ENCODED[suffix]
-                self._stream = output.add_stream(codec, rate=_RATE_HZ)
-                self._stream.bit_rate = bit_rate
-                self._stream.layout = "stereo" if track.codec_context.channels > 1 else "mono"
+                self._stream = add_sound_stream(output, suffix, stereo=track.codec_context.channels > 1)
+            if start_s > _NEAR_S:
+                self._input.seek(round((start_s - _NEAR_S) * 1_000_000))
             self._packets: Iterator[Any] = self._input.demux(track)
             self._held: Any = None
         except BaseException:

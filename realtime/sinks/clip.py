@@ -11,16 +11,19 @@ from collections.abc import Callable
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from realtime.errors import SinkError
-from realtime.sinks.audio import Audio, has_sound
 from realtime.sinks.output import check_output
+from realtime.sinks.sound import OpenSound, Sound, sound_of
 from realtime.types import Picture, Size
+
+if TYPE_CHECKING:
+    from realtime.sinks.microphone import Microphone
 
 H264_ENCODERS = ("libx264", "libopenh264", "h264_videotoolbox", "h264_mf", "mpeg4")
 _OPTIONS = {
@@ -55,7 +58,7 @@ class ClipFile:
     """Writes `path` from the first picture on; until then a file of that name is left alone.
 
     size, fps: of the pictures; H.264 takes even sizes only, so an odd last row or column is cut off. clip: whose sound
-    is carried over. Raises `SinkError` when the file cannot be written.
+    is carried over. microphone: is heard instead. Raises `SinkError` when the file cannot be written.
     """
 
     def __init__(
@@ -65,14 +68,16 @@ class ClipFile:
         fps: float,
         clip: Path | None,
         say: Callable[[str], None],
+        microphone: Microphone | None = None,
     ) -> None:
         check_output(path, clip)
         self.name = str(path)
         self._path = path
         self._suffix = path.suffix.lower()
         self._fps = Fraction(fps).limit_denominator(1001)
-        self._clip = clip if self._suffix != ".gif" else None
-        self._say = say
+        self._open_sound: OpenSound | None = None
+        if self._suffix != ".gif":
+            self._open_sound = sound_of(clip, microphone, say)
         self._encoder = _encoder(self._suffix, say)
         self._size = size
         if self._suffix in (".mp4", ".mkv") and size != size.even:
@@ -82,7 +87,7 @@ class ClipFile:
         self._to_yuv = VideoReformatter()
         self._file: _File | None = None
         self._container: Any = None
-        self._audio: Audio | None = None
+        self._sound: Sound | None = None
         self._first_t = self._last_t = 0.0
         self._last_pts = -1
         self._closed = False
@@ -92,7 +97,7 @@ class ClipFile:
         if picture.rgb.shape[0] < self._size.height or picture.rgb.shape[1] < self._size.width:
             raise SinkError(f"{self._path}: a picture of {picture.size} came where {self._size} was expected.")
         if self._file is None:
-            self._start(picture.t)
+            self._start(picture)
         self._last_t = picture.t
         pts = max(round((picture.t - self._first_t) * self._ticks), self._last_pts + 1)
         self._last_pts = pts
@@ -117,8 +122,8 @@ class ClipFile:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _start(self, first_t: float) -> None:
-        self._first_t = first_t
+    def _start(self, first: Picture) -> None:
+        self._first, self._first_t = first, first.t
         try:
             self._file = _File(self._path.open("wb", buffering=0))
         except OSError as error:
@@ -136,54 +141,33 @@ class ClipFile:
         stream.pix_fmt = "pal8" if gif else "yuv420p"
         context = stream.codec_context
         context.time_base = Fraction(1, self._ticks)
-        self._hd = self._size.height >= _HD_HEIGHT
         if not gif:
             context.gop_size = max(1, round(_KEY_FRAMES_S * self._fps))
-            context.color_range = ColorRange.MPEG
-            context.colorspace = _BT709 if self._hd else _SMPTE170M
-            context.color_primaries = context.color_trc = _BT709
+            tag_colours(context, self._size)
         if not gif and self._encoder not in _OPTIONS:
             context.bit_rate = round(self._size.width * self._size.height * self._fps * _BITS_PER_PIXEL)
         self._stream = stream
         self._palette = _gif_graph(self._size) if gif else None
-        if self._clip is not None:
-            try:
-                if has_sound(self._clip):
-                    self._audio = Audio(
-                        self._clip,
-                        self._container,
-                        self._suffix,
-                        self._first_t,
-                        self._say,
-                    )
-            except av.FFmpegError as error:
-                self._say(f"The sound of {self._clip.name} cannot be carried over ({error.strerror}).")
+        if self._open_sound is not None:
+            self._sound = self._open_sound(self._container, self._suffix, self._first)
 
     def _encode(self, picture: Picture, pts: int) -> None:
-        rgb = np.ascontiguousarray(picture.rgb[: self._size.height, : self._size.width])
-        frame = av.VideoFrame.from_ndarray(rgb, "rgb24")
         if self._palette is None:
-            frame = self._to_yuv.reformat(
-                frame,
-                format="yuv420p",
-                src_color_range=ColorRange.JPEG,
-                dst_color_range=ColorRange.MPEG,
-                dst_colorspace=Colorspace.ITU709 if self._hd else Colorspace.ITU601,
-            )
+            frame = yuv_frame(picture, self._size, self._to_yuv)
         else:
-            self._palette.push(frame)
+            self._palette.push(_rgb_frame(picture, self._size))
             frame = self._palette.pull()
         frame.pts, frame.time_base = pts, Fraction(1, self._ticks)
         frame.duration = max(1, round(self._ticks / self._fps))
         frame.pict_type = 0  # the encoder decides which are key frames
         self._container.mux(self._stream.encode(frame))
-        if self._audio is not None:
-            self._audio.until(picture.t)
+        if self._sound is not None:
+            self._sound.until(picture.t)
 
     def _finish(self) -> None:
         self._container.mux(self._stream.encode(None))
-        if self._audio is not None:
-            self._audio.finish(self._last_t + float(1 / self._fps))
+        if self._sound is not None:
+            self._sound.finish(self._last_t + float(1 / self._fps))
         self._container.close()
 
     def _write(self, step: Callable[[], None]) -> None:
@@ -203,8 +187,8 @@ class ClipFile:
             ) from self._file.error
 
     def _let_go(self, file: _File) -> None:
-        if self._audio is not None:
-            self._audio.close()
+        if self._sound is not None:
+            self._sound.close()
         if (
             file.error is not None and self._container is not None
         ):  # the container's end goes nowhere: it would spoil what is on the disk
@@ -214,6 +198,28 @@ class ClipFile:
         if file.error is not None and self._suffix == ".mp4":
             with suppress(OSError):
                 _cut_to_whole_boxes(self._path)
+
+
+def yuv_frame(picture: Picture, size: Size, to_yuv: VideoReformatter) -> Any:
+    """What video encoders take: the upper left `size` of the picture as YUV 4:2:0 of limited range."""
+    return to_yuv.reformat(
+        _rgb_frame(picture, size),
+        format="yuv420p",
+        src_color_range=ColorRange.JPEG,
+        dst_color_range=ColorRange.MPEG,
+        dst_colorspace=Colorspace.ITU709 if size.height >= _HD_HEIGHT else Colorspace.ITU601,
+    )
+
+
+def tag_colours(context: Any, size: Size) -> None:
+    """Tells an encoder, and so every player, which colours `yuv_frame` makes."""
+    context.color_range = ColorRange.MPEG
+    context.colorspace = _BT709 if size.height >= _HD_HEIGHT else _SMPTE170M
+    context.color_primaries = context.color_trc = _BT709
+
+
+def _rgb_frame(picture: Picture, size: Size) -> Any:
+    return av.VideoFrame.from_ndarray(np.ascontiguousarray(picture.rgb[: size.height, : size.width]), "rgb24")
 
 
 def _cut_to_whole_boxes(path: Path) -> None:
@@ -272,7 +278,7 @@ def _encoder(suffix: str, say: Callable[[str], None]) -> str:
         return "gif"
     wanted = ("libvpx-vp9",) if suffix == ".webm" else H264_ENCODERS
     for name in wanted:
-        if _exists(name):
+        if encoder_exists(name):
             if name != wanted[0]:
                 say(f"This build of PyAV lacks {wanted[0]}; {name} is used, at a fixed bit rate.")
             return name
@@ -280,7 +286,8 @@ def _encoder(suffix: str, say: Callable[[str], None]) -> str:
     raise SinkError(f"This build of PyAV has no encoder for {suffix} files; name a {other} file.")
 
 
-def _exists(encoder: str) -> bool:
+def encoder_exists(encoder: str) -> bool:
+    """Whether this build of PyAV has it."""
     try:
         av.codec.Codec(encoder, "w")
     except ValueError:

@@ -10,17 +10,20 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from realtime.errors import SinkError
-from realtime.settings import CLIP_SUFFIXES, PICTURE_SUFFIXES
+from realtime.settings import CLIP_SUFFIXES, PICTURE_SUFFIXES, STREAMED_TO
 from realtime.sinks.contract import Sink
 from realtime.sinks.null import Null
 from realtime.sinks.picture import PictureFile, PictureSequence, is_sequence
 from realtime.sinks.threaded import Threaded
 from realtime.types import Picture, Size
+
+if TYPE_CHECKING:
+    from realtime.sinks.microphone import Microphone
 
 Say = Callable[[str], None]
 
@@ -130,11 +133,13 @@ class Sinks:
         self._say(f"{error} Going on without {sink.name}.")
 
 
-def open_recording(path: Path, size: Size, fps: float, clip: Path | None, say: Say) -> Sink:
-    """A clip file written beside the loop; raises `SinkError`. clip: as in `open_sinks`."""
+def open_recording(
+    path: Path, size: Size, fps: float, clip: Path | None, microphone: Microphone | None, say: Say
+) -> Sink:
+    """A clip file written beside the loop; raises `SinkError`. clip, microphone: as in `open_sinks`."""
     from realtime.sinks.clip import ClipFile
 
-    return Threaded(ClipFile(path, size, fps, clip, say), say=say, leave_s=_FILE_LEAVE_S)
+    return Threaded(ClipFile(path, size, fps, clip, say, microphone), say=say, leave_s=_FILE_LEAVE_S)
 
 
 def open_sinks(
@@ -143,6 +148,7 @@ def open_sinks(
     size: Size,
     fps: float,
     clip: Path | None,
+    microphone: Microphone | None,
     live: bool,
     frame_count: int | None,
     say: Say,
@@ -153,6 +159,7 @@ def open_sinks(
     """The sinks that `uris` name; without any, the virtual camera and the preview, those that exist here.
 
     size, fps: of the pictures. clip: the source's file: its sound is carried over, and no sink may overwrite it.
+    microphone: is heard instead in files and streams.
     preview_status, on_key, mirrored: see `Preview`. Files are checked now and made with the first picture. Raises
     `SinkError`; sinks that were open are closed then.
     """
@@ -176,10 +183,15 @@ def open_sinks(
             from realtime.sinks.virtualcam import open_virtual_camera
 
             return open_virtual_camera(uri.partition(":")[2] or None, size, fps, say)
+        if uri.startswith(STREAMED_TO):
+            from realtime.sinks.sound import sound_of
+            from realtime.sinks.stream import Stream
+
+            return Stream(uri, size, fps, sound_of(clip, microphone, say), say)
         if path.suffix.lower() in CLIP_SUFFIXES:
             from realtime.sinks.clip import ClipFile
 
-            return beside(ClipFile(path, size, fps, clip, say))
+            return beside(ClipFile(path, size, fps, clip, say, microphone))
         if path.suffix.lower() in PICTURE_SUFFIXES:
             if is_sequence(path):
                 return beside(PictureSequence(path), lambda: PictureSequence(path))

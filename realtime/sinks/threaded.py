@@ -135,6 +135,7 @@ class Threaded:
             self._works_since_s = now_s
         if (self._failing or self._blocked) and now_s - self._works_since_s >= STEADY_S:
             self._failing = self._blocked = False
+            self._pause_s = FIRST_RETRY_S
             self._say(f"{self.name} takes pictures again.")
 
     def _open_again(self, failed: SinkError, reopen: Callable[[], Sink]) -> None:

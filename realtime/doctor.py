@@ -197,17 +197,42 @@ def check_display() -> Iterator[Finding]:
 
 
 def check_virtual_camera() -> Iterator[Finding]:
-    """Opens the virtual camera for a moment."""
+    """How Linux's driver was loaded; then opens the virtual camera for a moment."""
     from realtime.errors import SinkError
     from realtime.sinks.virtualcam import open_virtual_camera
     from realtime.types import Size
 
+    if sys.platform == "linux":
+        yield from _loopback_findings()
     try:
         with open_virtual_camera(None, Size(1280, 720), 30.0, lambda _: None) as sink:
             yield Finding(f"Virtual camera: {sink.name}, pyvirtualcam {_version('pyvirtualcam')}")
     except SinkError as error:
         what, _, how = str(error).partition(". ")
         yield Finding(f"{what}.", how or "Close the program that uses it.")
+
+
+def _loopback_findings() -> Iterator[Finding]:
+    """The state of v4l2loopback, where it is loaded; the virtual camera itself says what to do where it is not."""
+    from realtime.sinks.loopback import RELOAD, is_watched, loopback_devices, module_state
+    from realtime.source.v4l2 import query_device
+
+    state, devices = module_state(), loopback_devices()
+    if not state.loaded:
+        return
+    told = " ".join(f"{name}={value}" for name, value in state.parameters.items())
+    yield Finding(f"v4l2loopback {state.version or 'of unknown version'}: {told}")
+    for path, label in devices:
+        device = query_device(path)
+        if device is None:
+            continue  # opening it says why
+        if device.captures and device.outputs:
+            yield Finding(
+                f"{path} ({label}) was made with exclusive_caps=0: Chrome and programs made of it do not list it.",
+                f"Load it anew: {RELOAD}",
+            )
+        rests = "rests" if is_watched(path) is not None else "stays on"
+        yield Finding(f"{path} ({label}): while nobody watches it, the real camera {rests}")
 
 
 CHECKS: tuple[Check, ...] = (

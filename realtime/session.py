@@ -22,6 +22,7 @@ from realtime.crop import CROP_PX
 from realtime.errors import EngineError, SinkError, UsageError
 from realtime.filter import Filter
 from realtime.hold import Hold
+from realtime.idle import Idle
 from realtime.ink import Ink
 from realtime.keys import Keys
 from realtime.loop import Stop, run_loop
@@ -30,9 +31,10 @@ from realtime.perceive import Perceiver
 from realtime.profile import Profile, read_profile
 from realtime.secrets import without_secrets
 from realtime.settings import STREAMED_TO, Background, Look, Pace, Settings, settings_from_arguments
-from realtime.sinks import open_recording, open_sinks
+from realtime.sinks import open_recording, open_sinks, open_virtual_cameras
 from realtime.sinks.picture import write_picture
 from realtime.sinks.recorder import Recorder
+from realtime.sinks.virtualcam import anybody_watches
 from realtime.source import LastingSource, list_cameras, open_lasting_source
 from realtime.stats import Stats, stats_line, write_stats
 from realtime.steady import Steady
@@ -74,8 +76,19 @@ def _run_filter(settings: Settings, style: Style | None, profile: Profile | None
         return f"{controls.status}{recording}  {rate}"
 
     with ExitStack() as opened:
+        virtual_cameras = open_virtual_cameras(settings.sinks, settings.size, settings.fps, say)
+        written = [opened.enter_context(c) for c in virtual_cameras.values() if not isinstance(c, SinkError)]
+        idle = Idle(partial(anybody_watches, written), say)
         source = opened.enter_context(
-            open_lasting_source(settings.source, size=settings.size, fps=settings.fps, pace=_pace(settings), say=say)
+            open_lasting_source(
+                settings.source,
+                size=settings.size,
+                fps=settings.fps,
+                pace=_pace(settings),
+                say=say,
+                sinks=[camera.device for camera in written if camera.device is not None],
+                rests=idle,
+            )
         )
         say(f"Source: {source.name}")
         microphone = None
@@ -86,6 +99,7 @@ def _run_filter(settings: Settings, style: Style | None, profile: Profile | None
         sinks = opened.enter_context(
             open_sinks(
                 settings.sinks,
+                virtual_cameras=virtual_cameras,
                 size=source.size,
                 fps=source.fps,
                 clip=source.clip,
@@ -99,6 +113,8 @@ def _run_filter(settings: Settings, style: Style | None, profile: Profile | None
             )
         )
         say(f"Sinks: {', '.join(sinks.names)}")
+        if settings.frames is None:
+            idle.wanted = lambda: sinks.names != tuple(camera.name for camera in written)
         size, fps, clip = source.size, source.fps, source.clip
         recorder = Recorder(sinks, lambda path: open_recording(path, size, fps, clip, microphone, say), say)
         controls.on_record, controls.recording = recorder.toggle, lambda: recorder is not None and recorder.recording

@@ -72,7 +72,11 @@ class Plug:
 
 
 def lasting(
-    *lives: FakeLive | Exception, said: list[str] | None = None, ends: bool = False, waits: list[float] | None = None
+    *lives: FakeLive | Exception,
+    said: list[str] | None = None,
+    ends: bool = False,
+    waits: list[float] | None = None,
+    rests: Callable[[], bool] = lambda: False,
 ) -> Lasting:
     waited = [] if waits is None else waits
     return Lasting(
@@ -82,6 +86,7 @@ def lasting(
         frame_within_s=QUIET_S + 4 * CARD_S,
         ends=ends,
         dark=True,
+        rests=rests,
         wait=waited.append,
     )
 
@@ -283,3 +288,49 @@ def test_a_network_camera_that_drops_comes_back_and_its_password_is_never_said()
         assert "secret" not in text and "hidden" not in text and "127.0.0.1" in text
     camera.stop()
     assert len(said) == 1
+
+
+def test_while_it_rests_the_camera_is_let_go_and_when_it_wakes_it_goes_on() -> None:
+    said: list[str] = []
+    waits: list[float] = []
+    resting = [False]
+    first, second = FakeLive([GRAY] * 3), FakeLive([], start_t=500.0)
+    source = lasting(first, second, said=said, waits=waits, rests=lambda: resting[0])
+    assert kinds(source, 3) == ["frame"] * 3
+    resting[0] = True
+    assert kinds(source, 5) == ["LiveToon wakes up"] * 5
+    assert first.closed == 1
+    assert sum(waits) == pytest.approx(5 * CARD_S), "a card is sent at a low rate"
+    resting[0] = False
+    got = kinds(source, 1)
+    while got[-1] != "frame":
+        got += kinds(source, 1)
+    assert kinds(source, 20) == ["frame"] * 20
+    assert said == []
+
+
+def test_a_camera_that_comes_back_while_it_rests_is_let_go_at_once() -> None:
+    let_go = threading.Event()
+    late = FakeLive([])
+    lives: list[FakeLive] = [FakeLive([GONE]), late, FakeLive([])]
+
+    def open_(size: Size | None) -> Live:
+        live = lives.pop(0)
+        if live is late:
+            let_go.wait(10)
+        return live  # type: ignore[return-value]
+
+    resting = [False]
+    source = Lasting(
+        open_, what="Camera 0", say=lambda _: None, frame_within_s=4.0, ends=False, dark=True,
+        rests=lambda: resting[0], wait=lambda _: None,
+    )  # fmt: skip
+    assert kinds(source, 3) == ["The camera is away"] * 3
+    resting[0] = True
+    let_go.set()
+    assert kinds(source, 3) == ["LiveToon wakes up"] * 3
+    assert late.closed == 1
+    resting[0] = False
+    got = kinds(source, 1)
+    while got[-1] != "frame":
+        got += kinds(source, 1)

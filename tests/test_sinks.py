@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from realtime.errors import SinkError
-from realtime.sinks import Sink, Sinks, open_sinks
+from realtime.sinks import Sink, Sinks, open_sinks, open_virtual_cameras
 from realtime.sinks.clip import ClipFile
 from realtime.sinks.null import Null
 from realtime.sinks.picture import PictureFile, PictureSequence
@@ -31,15 +32,17 @@ def picture(index: int, t: float | None = None, size: Size = SIZE) -> Picture:
 
 
 def open_(uris: Sequence[str], said: list[str] | None = None, clip: Path | None = None, live: bool = False) -> Sinks:
+    say = (said if said is not None else []).append
     return open_sinks(
         uris,
+        virtual_cameras=open_virtual_cameras(uris, SIZE, 30, say),
         size=SIZE,
         fps=30,
         clip=clip,
         microphone=None,
         live=live,
         frame_count=None,
-        say=(said if said is not None else []).append,
+        say=say,
         preview_status=lambda: "",
         on_key=lambda _: None,
         mirrored=False,
@@ -318,6 +321,61 @@ def test_a_virtual_camera_gets_whole_even_pictures() -> None:
     device = FakeDevice()
     VirtualCamera(device, Size(65, 49).even).send(picture(1, size=Size(65, 49)))
     assert device.got[0].shape == (48, 64, 3) and device.got[0].flags.c_contiguous
+
+
+def test_a_virtual_camera_keeps_its_size_whatever_comes() -> None:
+    device = FakeDevice()
+    sink = VirtualCamera(device, Size(64, 48))
+    sink.send(picture(9, size=Size(32, 48)))
+    (rgb,) = device.got
+    assert rgb.shape == (48, 64, 3) and rgb.flags.c_contiguous
+    assert tuple(rgb[24, 32]) == (9, 100, 200) and tuple(rgb[24, 2]) == (0, 0, 0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there devices are no files")
+def test_a_device_that_disappears_is_noticed_and_opened_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = tmp_path / "video10"
+    node.symlink_to("/dev/null")
+    monkeypatch.setattr(FakeDevice, "device", str(node))
+    gone, back = FakeDevice(), FakeDevice()
+    said: list[str] = []
+
+    def reopen() -> Sink:
+        if not node.exists():
+            raise SinkError("Still away.")
+        return VirtualCamera(back, SIZE)
+
+    sink = Threaded(VirtualCamera(gone, SIZE), reopen=reopen, say=said.append, wait=lambda _: False)
+    sink.send(picture(0))
+    wait_until(lambda: len(gone.got) == 1)
+    node.unlink()
+    sink.send(picture(1))
+    wait_until(lambda: gone.closed == 1)
+    node.symlink_to("/dev/null")
+    wait_until(lambda: sink._inner is not None)
+    sink.send(picture(2))
+    wait_until(lambda: len(back.got) == 1)
+    sink.close()
+    assert len(gone.got) == 1 and len(said) == 1 and "has disappeared. It is opened again" in said[0]
+
+
+def test_the_virtual_camera_named_is_opened_first_and_its_error_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = ListSink("virtualcam")
+    asked: list[Any] = []
+
+    def open_one(device: str | None, size: Size, fps: float, say: object) -> ListSink:
+        asked.append((device, size, fps))
+        if device == "/dev/video11":
+            raise SinkError("Busy.")
+        return there
+
+    monkeypatch.setattr("realtime.sinks.virtualcam.open_virtual_camera", open_one)
+    assert open_virtual_cameras(["null", "virtualcam"], None, None, print)["virtualcam"] is there  # type: ignore[comparison-overlap]
+    assert open_virtual_cameras(["null"], None, None, print) == {}
+    with pytest.raises(SinkError, match="Busy"):
+        open_virtual_cameras(["virtualcam", "virtualcam:/dev/video11"], Size(640, 480), 25, print)
+    assert there.closed == 1
+    assert asked == [(None, Size(1280, 720), 30), (None, Size(640, 480), 25), ("/dev/video11", Size(640, 480), 25)]
 
 
 def wait_until(reached: Callable[[], bool]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from realtime.types import Picture, Size
 
 if TYPE_CHECKING:
     from realtime.sinks.microphone import Microphone
+    from realtime.sinks.virtualcam import LastingVirtualCamera
 
 Say = Callable[[str], None]
 
@@ -142,9 +143,40 @@ def open_recording(
     return Threaded(ClipFile(path, size, fps, clip, say, microphone), say=say, leave_s=_FILE_LEAVE_S)
 
 
+def open_virtual_cameras(
+    uris: Sequence[str], size: Size | None, fps: float | None, say: Say
+) -> dict[str, LastingVirtualCamera | SinkError]:
+    """The virtual cameras among the sinks, by their words: before source and models, so that programs find them.
+
+    size, fps: as asked for; they stay the same for the whole run. Raises `SinkError` for one that the user named; the
+    one that is tried without being named has its error here.
+    """
+    from realtime.sinks.virtualcam import FPS, SIZE, open_virtual_camera
+
+    cameras: dict[str, LastingVirtualCamera | SinkError] = {}
+    try:
+        for uri in uris or ("virtualcam",):
+            if is_virtual_camera(uri) and uri not in cameras:
+                cameras[uri] = open_virtual_camera(uri.partition(":")[2] or None, size or SIZE, fps or FPS, say)
+    except SinkError as error:
+        for camera in cameras.values():
+            assert not isinstance(camera, SinkError)
+            camera.close()
+        if uris:
+            raise
+        cameras["virtualcam"] = error
+    return cameras
+
+
+def is_virtual_camera(uri: str) -> bool:
+    """Whether this word for a sink means a virtual camera."""
+    return uri == "virtualcam" or uri.startswith("virtualcam:")
+
+
 def open_sinks(
     uris: Sequence[str],
     *,
+    virtual_cameras: Mapping[str, Sink | SinkError],
     size: Size,
     fps: float,
     clip: Path | None,
@@ -158,6 +190,7 @@ def open_sinks(
 ) -> Sinks:
     """The sinks that `uris` name; without any, the virtual camera and the preview, those that exist here.
 
+    virtual_cameras: from `open_virtual_cameras`, of the same `uris`.
     size, fps: of the pictures. clip: the source's file: its sound is carried over, and no sink may overwrite it.
     microphone: is heard instead in files and streams.
     preview_status, on_key, mirrored: see `Preview`. Files are checked now and made with the first picture. Raises
@@ -179,10 +212,11 @@ def open_sinks(
             from realtime.sinks.preview import Preview
 
             return Preview(size, status=preview_status, on_key=on_key, mirrored=mirrored)
-        if uri == "virtualcam" or uri.startswith("virtualcam:"):
-            from realtime.sinks.virtualcam import open_virtual_camera
-
-            return open_virtual_camera(uri.partition(":")[2] or None, size, fps, say)
+        if is_virtual_camera(uri):
+            camera = virtual_cameras[uri]
+            if isinstance(camera, SinkError):
+                raise camera
+            return camera
         if uri.startswith(STREAMED_TO):
             from realtime.sinks.sound import sound_of
             from realtime.sinks.stream import Stream

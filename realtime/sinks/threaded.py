@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Self
 
 from realtime.errors import SinkError
 from realtime.latest import Latest
@@ -88,7 +89,7 @@ class Threaded:
             self._raised = True
             raise self._error
 
-    def __enter__(self) -> Threaded:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

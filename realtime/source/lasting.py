@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from realtime.errors import SourceError
+from realtime.idle import LOOK_S
 from realtime.source.live import THREAD_NAME, Live
 from realtime.types import Frame, Missing, Size
 from realtime.watchdog import Worker
@@ -30,6 +31,7 @@ class Lasting:
 
     what: it in the user's words. frame_within_s: without a frame for so long it is opened anew.
     ends: whether its end is the end; else it is a break too. dark: whether black frames are told to the viewer.
+    rests: asked before every frame; while it says so, the source is let go and nothing is missed.
     """
 
     def __init__(
@@ -41,9 +43,11 @@ class Lasting:
         frame_within_s: float,
         ends: bool,
         dark: bool,
+        rests: Callable[[], bool] = lambda: False,
         wait: Callable[[float], object] | None = None,
     ) -> None:
         self._open = open_
+        self._rests = rests
         self._what = what
         self._say = say
         self._frame_within_s = frame_within_s
@@ -76,6 +80,8 @@ class Lasting:
     def read(self) -> Frame | Missing | None:
         """The next frame, `Missing` while there is none, None at the end."""
         while not self._closed.is_set():
+            if self._rests():
+                return self._rested()
             if self._live is None:
                 if not self._reopened():
                     return self._missing(self._why)
@@ -113,6 +119,23 @@ class Lasting:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _rested(self) -> Missing:
+        """The source is let go; waits for `CARD_S`, or until it is wanted again. Who comes then sees this card."""
+        if self._live is None and self._opener is not None and self._opener.busy:
+            self._reopened()  # one that comes only now is let go too
+        if self._live is not None:
+            self._live.close()
+            self._live = None
+        self._quiet_s = self._retry_in_s = 0.0
+        self._retry_s = FIRST_RETRY_S
+        self._steady_since_t = self._black_since_t = None
+        self._why = "LiveToon wakes up"
+        waited_s = 0.0
+        while waited_s < CARD_S and not self._closed.is_set() and self._rests():
+            self._wait(LOOK_S)
+            waited_s += LOOK_S
+        return self._missing(self._why)
 
     def _lose(self, why: str) -> None:
         """The source is let go; the user is told, once, until it has been back for a while."""

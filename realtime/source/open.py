@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -53,22 +53,38 @@ def open_source(uri: str | None, *, size: Size | None, fps: float | None, pace: 
 
 
 def open_lasting_source(
-    uri: str | None, *, size: Size | None, fps: float | None, pace: Pace | None, say: Say
+    uri: str | None,
+    *,
+    size: Size | None,
+    fps: float | None,
+    pace: Pace | None,
+    say: Say,
+    sinks: Collection[str] = (),
+    rests: Callable[[], bool] = lambda: False,
 ) -> LastingSource:
-    """As `open_source`; a camera or stream that breaks off is opened anew until it is back."""
+    """As `open_source`; a camera or stream that breaks off is opened anew until it is back.
+
+    sinks: devices that the pictures go to, which cannot be the source. rests: see `Lasting`.
+    """
 
     def camera(found: CameraInfo) -> LastingSource:
+        if found.path in sinks:
+            raise SourceError(f"{found.path} is where the drawn pictures go; name another --source.")
+
         def again(known_size: Size | None) -> Live:
             return _live_camera(find_again(found) if known_size is not None else found, known_size or size, fps)
 
-        return Lasting(again, what=_capital(found), say=say, frame_within_s=NEXT_FRAME_S, ends=False, dark=True)
+        return Lasting(
+            again, what=_capital(found), say=say, frame_within_s=NEXT_FRAME_S, ends=False, dark=True, rests=rests
+        )
 
     def stream(address: _Address) -> LastingSource:
         def again(known_size: Size | None) -> Live:
             return _live_stream(address, known_size or size, say)
 
         what, ends = address.what, address.played
-        return Lasting(again, what=what, say=say, frame_within_s=_STREAM_FRAME_S + 1, ends=ends, dark=False)
+        return Lasting(again, what=what, say=say, frame_within_s=_STREAM_FRAME_S + 1, ends=ends, dark=False,
+                       rests=rests)  # fmt: skip
 
     return _open(uri, size, pace, say, camera, stream)
 

@@ -15,12 +15,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.landmarks import FACE_OVAL
+from realtime.landmarks import EYES, FACE_OVAL
 from realtime.types import Flow, GrayImage, Mask, RgbImage, Scene, Size, Styled, read_only
 
 FAR_PX = 0.05  # share of the picture's width that a part may move between two frames: more is another scene
 HEAD = 1.45  # a head is so much larger than its face oval
-PATTERN_SOFT = 2.2  # 1/255 of ink a level: how sharp the edge of a dot or stroke is
+DOT_EDGE, STROKE_EDGE = 4.4, 1.8  # levels of ink a level of tone: how sharp the edge of a dot or stroke is
 GLOW_SHRINK = 8
 
 
@@ -30,7 +30,7 @@ class Page:
 
     dots: how dark the dots of screen tone are, 0 none to 1 black; hatch: the same of pencil strokes. pitch: from one
     dot or stroke to the next. tone_from, tone_to: lightness (0..1) where tone begins and where it is closed.
-    fade: how far what is lighter than black fades to paper, 0..1. paper: how rough the paper is, 0..1. paper_red,
+    chroma: factor on the colourfulness of all that was drawn. fade: how far what is lighter than black fades to paper, 0..1. paper: how rough the paper is, 0..1. paper_red,
     paper_green, paper_blue: its colour, 0..1. grain: how much the paper breaks what is dark, 0..1, as pencil does.
     glow: how much light shines over its edge, 0..1.
     """
@@ -40,6 +40,7 @@ class Page:
     pitch: float = 0.010
     tone_from: float = 0.75
     tone_to: float = 0.15
+    chroma: float = 1.0
     fade: float = 0.0
     paper: float = 0.0
     paper_red: float = 1.0
@@ -57,7 +58,8 @@ class Page:
 def with_page_strength(page: Page, strength: float) -> Page:
     """The page at a strength of 0..1."""
     numbers = {name: getattr(page, name) * strength for name in ("dots", "hatch", "fade", "paper", "grain", "glow")}
-    paper = {name: 1 + (getattr(page, name) - 1) * strength for name in ("paper_red", "paper_green", "paper_blue")}
+    ones = ("chroma", "paper_red", "paper_green", "paper_blue")
+    paper = {name: 1 + (getattr(page, name) - 1) * strength for name in ones}
     return replace(page, **numbers, **paper)
 
 
@@ -81,6 +83,9 @@ class Print:
         if self.page.glow > 0:
             rgb = _glowing(rgb, self.page.glow)
         luma = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+        if self.page.chroma != 1:
+            grey = cv2.cvtColor(luma, cv2.COLOR_GRAY2RGB)
+            rgb = cv2.addWeighted(rgb, self.page.chroma, grey, 1 - self.page.chroma, 0)
         if self.page.fade > 0:
             rgb = cv2.LUT(rgb, _fade_table(self.page.fade))
         dark = self._tone(styled.scene, luma) if self.page.wants_mask else None
@@ -103,10 +108,13 @@ class Print:
             cv2.fillConvexPoly(head, np.round(middle + HEAD * (oval - middle)).astype(np.int32), 1)
             _put(threshold, _moved(sheet, self._heads[face.track], size), head)
         tone = cv2.LUT(luma, _tone_table(page.tone_from, page.tone_to))
-        strength = max(page.dots, page.hatch)
-        covered = cv2.addWeighted(tone, PATTERN_SOFT * 2, threshold, -PATTERN_SOFT * 2, 128)
-        covered[tone == 0] = 0
-        return cv2.convertScaleAbs(covered, alpha=strength)
+        for face in scene.faces:  # eyes stay clear: they are drawn already, and live
+            for eye in EYES:
+                cv2.fillConvexPoly(tone, np.round(face.landmarks[eye.opening, :2]).astype(np.int32), 0)
+        edge = DOT_EDGE if page.dots > 0 else STROKE_EDGE
+        covered = cv2.addWeighted(tone, edge, threshold, -edge, 128)
+        none = cv2.compare(tone, 0, cv2.CMP_EQ)
+        return cv2.convertScaleAbs(cv2.subtract(covered, none), alpha=max(page.dots, page.hatch))
 
     def _follow(self, scene: Scene) -> None:
         """Moves the sheets as room, person and heads moved since the last frame."""
@@ -175,7 +183,7 @@ def _strokes(size: Size, pitch: float) -> GrayImage:
         return np.asarray(field / field.std(), np.float32)
 
     layers = []
-    for across, along, dark in ((48, 30, 0.0), (44, -34, 0.42)):
+    for across, along, dark in ((40, 26, 0.0), (36, -30, 0.5)):
         phase = 2 * np.pi * (across * x + along * y) / repeat
         wobble = 0.55 * noise(2.2 * pitch)
         line = 0.5 - 0.5 * np.cos(phase + wobble)  # 0 in the middle of a stroke
@@ -211,7 +219,7 @@ def _paper(size: Size) -> Mask:
     small = (round(size.height / scale), round(size.width / scale))
     relief = sum(
         weight * cv2.GaussianBlur(rng.standard_normal(small).astype(np.float32), (0, 0), sigma) * sigma
-        for sigma, weight in ((0.8, 1.0), (2.5, 0.6))
+        for sigma, weight in ((0.7, 1.0), (1.6, 0.35))
     )
     relief = cv2.resize(np.asarray(relief, np.float32), (size.width, size.height), interpolation=cv2.INTER_CUBIC)
     return np.clip(0.5 + 0.3 * (relief - relief.mean()) / relief.std(), 0, 1).astype(np.float32)

@@ -35,6 +35,16 @@ def test_the_shipped_styles_load(own: Path) -> None:
     assert load_style("manga").background == webtoon.background, "a style of numbers shares the networks"
 
 
+def test_no_two_shipped_styles_draw_alike_and_the_old_choices_are_there(own: Path) -> None:
+    found = {style.name: style for style in list_styles(print)}
+    named = "webtoon webtoon-bold webtoon-faithful meadow evening-city dream comic sketch cel manga"
+    assert set(named.split()) <= set(found)
+    shipped = [found[name] for name in named.split()]
+    assert len({(s.background, s.finish, s.page, s.shape) for s in shipped}) == len(shipped)
+    assert all(s.licence == "MIT" and s.title != s.name for s in shipped)
+    assert all(s.touch_up.eye_scale > 0 and s.touch_up.lashes > 0 for s in shipped), "eyes live in every style"
+
+
 def test_a_folder_dropped_in_is_a_style(own: Path) -> None:
     pack(own, "mine", 'title = "Mine"\n[finish]\ntone_steps = 3\n[touch_up]\nweight = 0.5', "background.onnx")
     style = load_style("mine")

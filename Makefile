@@ -2,6 +2,7 @@
 # make run     set up, then the live filter: camera to virtual camera and preview
 # make test    set up, then lint, format, types and tests
 # make test-rtx  the tests that need TensorRT for RTX, which is fetched (150 MB); no GPU is needed
+# make test-streams  streaming to real servers, which are fetched from Debian's packages
 # make gpu     the tests that need an NVIDIA GPU, and its figures: bench/results/gpu-*.json
 # make soak    two hours of the filter with faults, on a clock of its own (takes about one): out/soak.json, out/soak.svg
 # make faults  the tests that kill, stop and starve real processes, and a long search for leaks and bad input
@@ -11,7 +12,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
 
-.PHONY: demo run test test-rtx gpu soak faults check setup setup-dev clean clean-all
+.PHONY: demo run test test-streams test-rtx gpu soak faults check setup setup-dev clean clean-all
 
 demo: setup
 	@mkdir -p out
@@ -28,6 +29,13 @@ test: check
 test-rtx:
 	@$(PYTHON) bootstrap.py --dev --rtx
 	@$(RUN) -m pytest tests/test_build_engines.py
+
+STREAMS_NEED := ffmpeg nginx libnginx-mod-rtmp
+test-streams: setup-dev
+	@dpkg -s $(STREAMS_NEED) >/dev/null 2>&1 || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get \
+		install -y -qq --no-install-recommends $(STREAMS_NEED) >/dev/null; } || \
+		{ echo "Install first: sudo apt-get install $(STREAMS_NEED)"; exit 1; }
+	@$(RUN) -m pytest -m streams tests/test_streams.py
 
 gpu:
 	@$(PYTHON) bootstrap.py --dev --gpu --rtx

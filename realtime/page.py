@@ -28,11 +28,11 @@ GLOW_SHRINK = 8
 class Page:
     """The table [page] of a style. All lengths are shares of the picture's height.
 
-    dots: how dark the dots of screen tone are, 0 none to 1 black; hatch: the same of pencil strokes. pitch: from one
-    dot or stroke to the next. tone_from, tone_to: lightness (0..1) where tone begins and where it is closed.
-    chroma: factor on the colourfulness of all that was drawn. fade: how far what is lighter than black fades to paper, 0..1. paper: how rough the paper is, 0..1. paper_red,
-    paper_green, paper_blue: its colour, 0..1. grain: how much the paper breaks what is dark, 0..1, as pencil does.
-    glow: how much light shines over its edge, 0..1.
+    dots: how dark the dots of screen tone are, 0 none to 1 black; hatch: the same of pencil strokes. pitch: from
+    one dot or stroke to the next. tone_from, tone_to: lightness (0..1) where tone begins and where it is closed.
+    chroma: factor on the colourfulness of all that was drawn. fade: how far what is lighter than black fades to
+    paper, 0..1. paper: how rough the paper is, 0..1. paper_red, paper_green, paper_blue: its colour, 0..1. grain:
+    how much the paper breaks what is dark, 0..1, as pencil does. glow: how much light shines over its edge, 0..1.
     """
 
     dots: float = 0.0

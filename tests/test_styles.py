@@ -37,7 +37,7 @@ def test_the_shipped_styles_load(own: Path) -> None:
 
 def test_no_two_shipped_styles_draw_alike_and_the_old_choices_are_there(own: Path) -> None:
     found = {style.name: style for style in list_styles(print)}
-    named = "webtoon webtoon-bold webtoon-faithful meadow evening-city dream comic sketch cel manga"
+    named = "webtoon webtoon-bold webtoon-faithful meadow evening-city dream comic sketch cel toon3d manga"
     assert set(named.split()) <= set(found)
     shipped = [found[name] for name in named.split()]
     assert len({(s.background, s.finish, s.page, s.shape) for s in shipped}) == len(shipped)

@@ -68,8 +68,18 @@ class LayerMemory:
             return layers
         if dt_s > 0:
             self._mean = self._updated(self._mean, new, picture, dt_s, tau_s, flow, live)
-        shown = cv2.convertScaleAbs(self._mean)
-        return Layers(cv2.cvtColor(shown, cv2.COLOR_RGBA2RGB), cv2.extractChannel(shown, 3))
+        return _layers(self._mean)
+
+    def carried(self, flow: Flow | None) -> Layers:
+        """The layers for a frame that none were drawn for: what is remembered, moved along; nothing gets older."""
+        assert self._mean is not None
+        if flow is not None and cv2.countNonZero(cv2.extractChannel(flow, 0)) + cv2.countNonZero(
+            cv2.extractChannel(flow, 1)
+        ):
+            half = flow * _HALF
+            self._mean, self._picture = moved(self._mean, flow), moved(self._picture, half)
+            self._age = moved(self._age, half)
+        return _layers(self._mean)
 
     def _updated(
         self,
@@ -109,6 +119,11 @@ class LayerMemory:
         self._picture = cv2.blendLinear(picture, before, weight, 1 - weight)
         weight = cv2.resize(weight, (width, height))
         return cv2.blendLinear(new, mean, weight, 1 - weight)
+
+
+def _layers(mean: Values) -> Layers:
+    shown = cv2.convertScaleAbs(mean)
+    return Layers(cv2.cvtColor(shown, cv2.COLOR_RGBA2RGB), cv2.extractChannel(shown, 3))
 
 
 def _most(channels: Values) -> Values:

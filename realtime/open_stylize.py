@@ -14,6 +14,7 @@ from engines.engine import DeviceGenerator, Engine
 from realtime.checked_generator import CheckedGenerator
 from realtime.errors import EngineError
 from realtime.layers import Finish
+from realtime.redraw import EVERY_S
 from realtime.stylize import Stylize
 from realtime.types import Size
 
@@ -41,4 +42,4 @@ def open_stylize(
             raise EngineError(
                 f"The GPU cannot draw frames of {frame} ({reason}). Take a smaller --size, or --engine openvino."
             ) from error
-    return Stylize(CheckedGenerator(background), CheckedGenerator(face), finish, steadiness)
+    return Stylize(CheckedGenerator(background), CheckedGenerator(face), finish, steadiness, EVERY_S)

@@ -26,12 +26,14 @@ from realtime.layer_memory import LayerMemory
 from realtime.layers import Finish, Layers, draw_layers
 from realtime.motion import flow_in_crop
 from realtime.picture_memory import PictureMemory
+from realtime.redraw import Redraw
 from realtime.types import Face, GrayImage, Mask, RgbImage, Scene, Size, Styled, read_only
 
 GENERATOR_PIXELS = 640 * 368  # the scale the background generator was trained at
 MOOD_MIN, MOOD_STEP = 0.84, 0.01
 FACE_FADE_S = 0.25
 FACE_FORGET_S = 0.5
+NEW_SHARE, FACE_NEW_SHARE = 0.012, 0.0015  # of the room, of a face crop: what changed is drawn at once
 FACE_MIN_PX = 40  # forehead to chin: below, the background generator draws it as well
 
 
@@ -48,9 +50,10 @@ class Generator(Protocol):
 
 @dataclass(slots=True)
 class _FaceState:
-    """What is remembered of one face: its layers, how far it has faded in (0..1), when it was seen."""
+    """What is remembered of one face: its layers, when to draw, how far it has faded in (0..1), when it was seen."""
 
     memory: LayerMemory
+    redraw: Redraw
     presence: float
     seen_s: float
     to_crop: NDArray[np.float32] | None = None
@@ -67,11 +70,17 @@ def generator_size(frame: Size) -> Size:
 
 
 class Stylize:
-    """Draws frame and faces with a style's two generators. `finish` and `steadiness` may change between two frames."""
+    """Draws frame and faces with a style's two generators. What is public may change between two frames."""
 
-    def __init__(self, background: Generator, face: Generator, finish: Finish, steadiness: float = 1.0) -> None:
-        """steadiness: 0 each frame for itself, 1 fully steady."""
+    def __init__(
+        self, background: Generator, face: Generator, finish: Finish, steadiness: float = 1.0, every_s: float = 0.0
+    ) -> None:
+        """steadiness: 0 each frame for itself, 1 fully steady. every_s: how old the drawing of the room may get; a face
+        is drawn in each frame unless `face_every_s` is set too (see `Redraw`).
+        """
         self.steadiness = steadiness
+        self.every_s = every_s
+        self.face_every_s = 0.0
         self.finish = finish
         self._background = background
         self._face = face
@@ -80,6 +89,7 @@ class Stylize:
     def reset(self) -> None:
         """Forget everything that was seen."""
         self._memory = LayerMemory(self.steadiness)
+        self._redraw = Redraw(NEW_SHARE)
         self._picture = PictureMemory(self.steadiness)
         self._exposure = ExposureMemory(self.steadiness)
         self._faces: dict[int, _FaceState] = {}  # by track
@@ -101,7 +111,10 @@ class Stylize:
         exposure = self._exposure(small, dt)
         seen = apply_exposure(small, exposure)
         flow = None if scene.flow is None else scene.flow * np.float32(size.width / frame.size.width)
-        layers = self._memory(_layers(self._background, seen), dt, seen, flow)
+        if self._redraw(seen, flow, dt, self.every_s if self.steadiness > 0 else 0.0):
+            layers = self._memory(_layers(self._background, seen), dt, seen, flow)
+        else:
+            layers = self._memory.carried(flow)
         finish = with_mood(self.finish, exposure)
         rgb, lines = draw_layers(layers, frame.size, finish)
 
@@ -127,9 +140,10 @@ class Stylize:
         frame = scene.frame
         to_crop = crop_matrix(face.landmarks)
         state = self._faces.setdefault(
-            face.track, _FaceState(LayerMemory(self.steadiness), 1.0 if first else 0.0, frame.t)
+            face.track,
+            _FaceState(LayerMemory(self.steadiness), Redraw(FACE_NEW_SHARE, late=True), 1.0 if first else 0.0, frame.t),
         )
-        state.seen_s = frame.t
+        unseen_s, state.seen_s = frame.t - state.seen_s, frame.t
         state.memory.steadiness = self.steadiness
         state.presence = min(1.0, state.presence + max(dt, 0.0) / FACE_FADE_S)
         crop = apply_exposure(cut(frame.rgb, to_crop), exposure)
@@ -137,7 +151,11 @@ class Stylize:
         if scene.flow is not None and state.to_crop is not None:
             flow = flow_in_crop(scene.flow, frame.rgb.shape[:2], to_crop, state.to_crop, CROP_PX, CROP_PX // 2)
         state.to_crop = to_crop
-        layers = state.memory(_layers(self._face, crop), dt, crop, flow, live_parts(face.landmarks, to_crop))
+        if state.redraw(crop, flow, unseen_s, self.face_every_s if self.steadiness > 0 else 0.0):
+            live = live_parts(face.landmarks, to_crop)
+            layers = state.memory(_layers(self._face, crop), dt, crop, flow, live)
+        else:
+            layers = state.memory.carried(flow)
 
         there = place(to_crop, frame.size)
         if there is None:

@@ -1,0 +1,61 @@
+"""Whether a generator has to draw anew, or its last layers, moved along, still show what is there.
+
+Comes in: what the generator would draw from, how it moved and the time since the last frame. Goes out: yes or no. On
+the filter's thread, one for each picture region. A room changes slowly and a person mostly moves: where the optical
+flow explains what changed, every other drawing of 30 a second can be left out and nobody sees it.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from realtime.motion import moved
+from realtime.types import Flow, GrayImage, RgbImage
+
+EVERY_S = 0.060  # at 30 frames a second every other is drawn, at 60 every third, at 20 each
+SLACK_S = 0.012  # frames come a little early or late
+WIDTH_PX = 160  # of the picture in which changes are looked for
+CHANGED = 14.0  # of 255, with noise averaged away: more is new
+
+
+class Redraw:
+    """Remembers the last frame, and how long ago was drawn."""
+
+    def __init__(self, new_share: float, late: bool = False) -> None:
+        """new_share: of the picture, 0..1; where the flow does not explain more than that, it is drawn at once. late:
+        the second drawing comes early, so that two regions need not be drawn on the same frames.
+        """
+        self._new_share = new_share
+        self._late = late
+        self._age_s = 0.0
+        self._seen: GrayImage | None = None
+
+    def __call__(self, seen: RgbImage, flow: Flow | None, dt_s: float, every_s: float) -> bool:
+        """Whether to draw this frame, `dt_s` after the last.
+
+        seen: (h, w, 3) u8. flow: in its pixels. every_s: how old a drawing may get; 0 draws every frame.
+        """
+        if every_s <= 0:
+            self._seen = None
+            return True
+        height, width = seen.shape[:2]
+        scale = min(1.0, WIDTH_PX / width)
+        size = (round(width * scale), max(1, round(height * scale)))
+        gray = cv2.cvtColor(cv2.resize(seen, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+        before, self._seen = self._seen, gray
+        if before is None or before.shape != gray.shape:
+            self._age_s = every_s / 2 if self._late else 0.0
+            return True
+        self._age_s += dt_s
+        explained = flow is not None and _new(before, gray, flow * np.float32(scale)) <= self._new_share
+        if explained and self._age_s < every_s - SLACK_S:
+            return False
+        self._age_s = 0.0
+        return True
+
+
+def _new(before: GrayImage, now: GrayImage, flow: Flow) -> float:
+    """Share of the picture, 0..1, that the flow does not explain."""
+    change = cv2.blur(cv2.absdiff(now, moved(before, flow)), (3, 3))
+    return cv2.countNonZero(cv2.compare(change, CHANGED, cv2.CMP_GT)) / now.size

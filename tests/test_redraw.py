@@ -1,0 +1,67 @@
+import cv2
+import numpy as np
+import pytest
+
+from realtime.layer_memory import LayerMemory
+from realtime.layers import Layers
+from realtime.redraw import EVERY_S, Redraw
+from realtime.types import Flow, RgbImage
+
+NOISE = np.random.default_rng(1).integers(40, 220, (90, 160, 3), np.uint8)
+ROOM = np.asarray(cv2.normalize(cv2.GaussianBlur(NOISE, (0, 0), 3), None, 0, 255, cv2.NORM_MINMAX), np.uint8)
+STILL = np.zeros((90, 160, 2), np.float32)
+
+
+def drawn(redraw: Redraw, frames: int, fps: float, every_s: float = EVERY_S) -> list[bool]:
+    return [redraw(ROOM, STILL, 1 / fps if n else 0.0, every_s) for n in range(frames)]
+
+
+@pytest.mark.parametrize(("fps", "share"), [(15, 1.0), (25, 0.5), (30, 0.5), (60, 1 / 3)])
+def test_the_rate_of_drawings_follows_the_time_not_the_frames(fps: float, share: float) -> None:
+    assert np.mean(drawn(Redraw(0.01), 40, fps)) == pytest.approx(share, abs=0.03)
+
+
+def test_a_room_and_a_face_are_not_drawn_on_the_same_frames() -> None:
+    room, face = drawn(Redraw(0.01), 20, 30), drawn(Redraw(0.01, late=True), 20, 30)
+    assert room[0] and face[0]
+    assert not any(a and b for a, b in zip(room[1:], face[1:], strict=True))
+
+
+def test_the_first_frame_no_flow_another_size_and_no_time_at_all_are_drawn() -> None:
+    redraw = Redraw(0.01)
+    assert redraw(ROOM, None, 0.0, EVERY_S)
+    assert redraw(ROOM, None, 0.01, EVERY_S)
+    assert not redraw(ROOM, STILL, 0.01, EVERY_S)
+    assert redraw(ROOM[:, :80], STILL[:, :80], 0.01, EVERY_S)
+    assert all(drawn(Redraw(0.01), 5, 30, every_s=0.0))
+
+
+def test_what_moves_along_the_flow_is_not_new_and_what_appears_is_drawn_at_once() -> None:
+    shifted, flow = np.roll(ROOM, 4, axis=1), np.zeros((90, 160, 2), np.float32)
+    flow[..., 0] = -4
+    assert not after_one(shifted, flow), "moved"
+    assert after_one(shifted, STILL), "changed, and nothing explains it"
+    hand = ROOM.copy()
+    hand[30:60, 60:90] = (250, 210, 190)
+    assert after_one(hand, STILL)
+
+
+def after_one(then: RgbImage, flow: Flow) -> bool:
+    redraw = Redraw(0.03)
+    redraw(ROOM, None, 0.0, EVERY_S)
+    return redraw(then, flow, 0.02, EVERY_S)
+
+
+def test_layers_that_are_carried_move_with_the_flow_and_do_not_grow_older() -> None:
+    memory = LayerMemory()
+    flat = np.zeros((64, 64, 3), np.uint8)
+    flat[:, 20:24] = 255
+    seen = np.full((64, 64, 3), 90, np.uint8)
+    memory(Layers(flat, flat[..., 0].copy()), 0.0, seen)
+    flow = np.zeros((64, 64, 2), np.float32)
+    flow[..., 0] = -3
+    carried = memory.carried(flow)
+    assert carried.flat[32, 23:27].min() == 255
+    assert carried.flat[32, :22].max() == 0
+    assert carried.ink[32, 24] == 255
+    assert np.array_equal(memory.carried(None).flat, carried.flat)

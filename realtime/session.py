@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from realtime.controls import Controls
 from realtime.crop import CROP_PX
 from realtime.errors import EngineError, SinkError, UsageError
 from realtime.filter import Filter
+from realtime.folder import convert_folder
 from realtime.hold import Hold
 from realtime.idle import Idle
 from realtime.ink import Ink
@@ -60,11 +61,32 @@ def run(arguments: Sequence[str], say: Say) -> int:
 
         return run_calibration(settings, say)
     profile = None if settings.profile is None else read_profile(settings.profile)
-    return _run_filter(settings, style, profile, say)
+    if settings.folder:
+        return _convert_folder(settings, style, profile, say)
+    return _run_filter(settings, style, profile, Stop(settings.frames, settings.seconds), say)
 
 
-def _run_filter(settings: Settings, style: Style | None, profile: Profile | None, say: Say) -> int:
-    stop = Stop(settings.frames, settings.seconds)
+def _convert_folder(settings: Settings, style: Style | None, profile: Profile | None, say: Say) -> int:
+    assert settings.source is not None
+    said: set[str] = set()
+
+    def convert(file: Path, out: Path) -> bool:
+        def say_of_file(line: str) -> None:
+            """What all files have in common is said once, and what is usual of each not at all."""
+            if file.name in line and not line.startswith(("Source: ", "Sinks: ")):
+                say(line)
+            elif line.startswith("Engine ") and line.split(":")[0] not in said:
+                said.add(line.split(":")[0])
+                say(line)
+
+        stop = Stop(settings.frames, settings.seconds)
+        _run_filter(replace(settings, source=str(file), sinks=(str(out),)), style, profile, stop, say_of_file)
+        return not stop.asked
+
+    return convert_folder(Path(settings.source), Path(settings.sinks[0]), convert, say)
+
+
+def _run_filter(settings: Settings, style: Style | None, profile: Profile | None, stop: Stop, say: Say) -> int:
     stats = Stats()
     controls = Controls(settings.look, mirror=bool(settings.mirror), quit_=stop.ask, say=say)
     keys = Keys(controls, say)

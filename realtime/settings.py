@@ -58,9 +58,13 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything the user asked for. None means: decide when the source is known."""
+    """Everything the user asked for. None means: decide when the source is known.
+
+    folder: source and sink are folders of clips and pictures.
+    """
 
     source: str | None = None
+    folder: bool = False
     sinks: tuple[str, ...] = ()
     look: Look = Look()
     size: Size | None = None
@@ -87,9 +91,11 @@ class _Parser(argparse.ArgumentParser):
 def settings_from_arguments(arguments: Sequence[str]) -> Settings:
     """The settings for these command-line words; raises `UsageError` for the first one that cannot be honoured."""
     given = _parser().parse_args(list(arguments))
+    folder = given.source is not None and "://" not in given.source and Path(given.source).is_dir()
     settings = Settings(
         source=given.source,
-        sinks=tuple(_sink(s) for s in given.sink),
+        folder=folder,
+        sinks=(_folder(given),) if folder else tuple(_sink(s) for s in given.sink),
         look=Look(given.style, given.strength, given.expression, given.background, given.steadiness),
         size=given.size,
         fps=given.fps,
@@ -124,6 +130,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Examples:\n  python run.py                                  camera to virtual camera and preview\n"
         "  python run.py --source clip.mp4 --sink out.mp4   a clip, drawn\n"
         "  python run.py --source photo.jpg --sink out.png  a picture, drawn\n"
+        "  python run.py --source folder --sink drawn       all clips and pictures of a folder\n"
         "  python run.py --doctor                           what works on this machine, and what to do",
     )
     add = parser.add_argument
@@ -184,13 +191,28 @@ def _words(text: str) -> str:
 
 def _sink(text: str) -> str:
     """Refuses what no sink can be made of, so that a typing mistake is found before the camera is opened."""
-    known = text in ("preview", "null", "virtualcam") or text.startswith("virtualcam:")
     if text.startswith(STREAMED_TO):
         return _server(text)
-    if known or Path(text).suffix.lower() in CLIP_SUFFIXES + PICTURE_SUFFIXES:
+    if _is_sink(text):
         return text
     wanted = ", ".join(CLIP_SUFFIXES + PICTURE_SUFFIXES)
     raise UsageError(f"--sink {text} is unknown: expected virtualcam, preview, null, or a file ending in {wanted}.")
+
+
+def _is_sink(text: str) -> bool:
+    named = text in ("preview", "null", "virtualcam") or text.startswith(("virtualcam:", *STREAMED_TO))
+    return named or Path(text).suffix.lower() in CLIP_SUFFIXES + PICTURE_SUFFIXES
+
+
+def _folder(given: argparse.Namespace) -> str:
+    """Refuses what cannot be done with a whole folder."""
+    if len(given.sink) != 1 or _is_sink(given.sink[0]):
+        raise UsageError(f"{given.source} is a folder, so its drawings go to a folder: --sink drawn, and nothing else.")
+    if Path(given.sink[0]).exists() and Path(given.sink[0]).samefile(given.source):
+        raise UsageError(f"--sink {given.sink[0]} is the source itself; name another folder.")
+    if given.stats is not None or given.pace is Pace.LIVE:
+        raise UsageError("--stats and --pace live go with one clip, not with a folder.")
+    return str(given.sink[0])
 
 
 def _server(url: str) -> str:

@@ -169,7 +169,8 @@ def told(figures: Received, what: str, capsys: pytest.CaptureFixture[str]) -> No
         print(
             f"\n{what}: {figures.size[0]}x{figures.size[1]}, {figures.fps:.2f} a second over {figures.seconds:.1f} s, "
             f"key frames every {gaps.min():.2f} to {gaps.max():.2f} s, "
-            f"colours off by {figures.colour_error:.0f} of 255, sound after picture by {min(figures.offset_ms):.0f} to {max(figures.offset_ms):.0f} ms"
+            f"colours off by {figures.colour_error:.0f} of 255, "
+            f"sound after picture by {min(figures.offset_ms):.0f} to {max(figures.offset_ms):.0f} ms"
         )
 
 

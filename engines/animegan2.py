@@ -11,7 +11,6 @@ layer norm instead of instance norm, 8.6 MB. A plain encoder to a quarter of the
 
 from __future__ import annotations
 
-import pickle
 import zipfile
 from pathlib import Path
 
@@ -85,13 +84,12 @@ def read_generator(path: Path) -> AnimeGan2:
         generator.load_state_dict(weights)
     except zipfile.BadZipFile:
         why = "it is no PyTorch file of version 1.6 or later, or cut short"
-    except pickle.UnpicklingError:
-        why = "it holds more than weights, and reading it could run code"
     except RuntimeError as error:  # load_state_dict: one line a name; or a damaged archive
         lines = str(error).splitlines()
         why = f"its weights are not those of this generator: {lines[min(1, len(lines) - 1)].strip()[:160]}"
-    except (OSError, ValueError, TypeError, EOFError, AttributeError, KeyError) as error:
-        why = str(error)[:160] or type(error).__name__
+    except Exception as error:  # of its own kind for every sort of damage
+        unsafe = type(error).__name__ == "UnpicklingError"
+        why = "it holds more than weights, and reading it could run code" if unsafe else str(error)[:160]
     else:
         return generator.eval()
     raise ModelFileError(f"{path} is no weights file of AnimeGANv2 ({why.rstrip('.')}); give one of animegan2-pytorch.")

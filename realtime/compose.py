@@ -8,20 +8,33 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from realtime.crop import crop_matrix, edge_matrix, place, soft_edge
 from realtime.errors import UsageError
+from realtime.person_mask import full_size
 from realtime.settings import Background
-from realtime.types import Frame, GrayImage, Mask, Picture, RgbImage, Size, Styled, read_only
+from realtime.types import Frame, GrayImage, Mask, Picture, RgbImage, Scene, Size, Styled, read_only
 
 BLUR_SHARE = 1 / 45  # blur radius (sigma) of the room over the picture's width
+SOMEBODY = 0.5  # of the mask: less anywhere, and nobody was seen
 
 
 class Compose:
-    """Puts the drawn person before the chosen background. `background` and `mirror` may change between two frames."""
+    """Puts the drawn person before the chosen background. `background` and `mirror` may change between two frames.
 
-    def __init__(self, background: Background, mirror: bool) -> None:
+    only: what is drawn, all, face, person or background; the rest is the camera's own picture, for the user named it.
+    Where nothing of what is to be drawn was found, all is drawn.
+    """
+
+    def __init__(self, background: Background, mirror: bool, only: str = "all") -> None:
+        self.only = only
         self.background = background
         self.mirror = mirror
         self._image: tuple[Background, Size, RgbImage] | None = None
+
+    @property
+    def hides(self) -> bool:
+        """Whether the picture is not the drawing alone; then it must be known where the person is."""
+        return self.background.kind != "style" or self.only != "all"
 
     def reset(self) -> None:
         """Nothing is remembered between frames but the background image."""
@@ -29,8 +42,10 @@ class Compose:
     def __call__(self, styled: Styled) -> Picture:
         """The finished picture; raises `UsageError` for a background image that cannot be read."""
         frame, rgb, alpha = styled.scene.frame, styled.rgb, None
+        if (share := drawn_share(styled.scene, self.only)) is not None:
+            rgb = cv2.blendLinear(rgb, frame.rgb, share, 1 - share)
         if self.background.kind != "style":
-            person = _full_size(styled.scene.person, frame.size)
+            person = full_size(styled.scene.person, frame.size)
             if self.background.kind == "transparent":
                 alpha = (person * 255 + 0.5).astype(np.uint8)
             else:
@@ -61,6 +76,26 @@ class PassThrough:
         return _picture(frame.rgb, None, frame, self.mirror)
 
 
+def drawn_share(scene: Scene, only: str) -> Mask | None:
+    """How much of each place is drawn, (h, w) f32 0..1; None for all of it."""
+    size = scene.frame.size
+    if only == "all" or (only == "face" and not scene.faces) or scene.person.max() < SOMEBODY:
+        return None
+    person = full_size(scene.person, size)
+    if only == "person":
+        return person
+    if only == "background":
+        return 1 - person
+    heads = np.zeros((size.height, size.width), np.float32)
+    for face in scene.faces:
+        if (there := place(crop_matrix(face.landmarks), size)) is not None:
+            at = np.s_[there.top : there.bottom, there.left : there.right]
+            box = (there.right - there.left, there.bottom - there.top)
+            head = cv2.warpAffine(soft_edge(), edge_matrix(there), box, flags=cv2.INTER_LINEAR)
+            heads[at] = np.maximum(heads[at], head)
+    return heads * person
+
+
 def read_background(background: Background) -> RgbImage:
     """The user's background image, (h, w, 3) RGB u8; raises `UsageError` when it is no picture."""
     try:
@@ -80,13 +115,6 @@ def _cover(rgb: RgbImage, size: Size) -> RgbImage:
     large = cv2.resize(rgb, (wide, high), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     left, top = (wide - size.width) // 2, (high - size.height) // 2
     return np.ascontiguousarray(large[top : top + size.height, left : left + size.width])
-
-
-def _full_size(person: Mask, size: Size) -> Mask:
-    """The mask at the frame's size with a firm yet soft edge."""
-    large = cv2.resize(person, (size.width, size.height), interpolation=cv2.INTER_CUBIC)
-    t = np.clip((large - 0.35) / 0.4, 0, 1)
-    return t * t * (3 - 2 * t)
 
 
 def _picture(rgb: RgbImage, alpha: GrayImage | None, frame: Frame, mirror: bool) -> Picture:

@@ -7,18 +7,20 @@ run time and by `training` to cut its examples, so that both see the same crop.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from realtime.landmarks import CHIN, FOREHEAD_TOP, LEFT_TEMPLE, RIGHT_TEMPLE
-from realtime.types import Size
+from realtime.types import Mask, Size
 
 CROP_PX = 256  # side of the square the face generator works on
 SHRINK_BELOW = 0.8  # crop pixels a frame pixel: below, plain interpolation would skip pixels
 CROP_TO_FACE = 1.6  # crop side over face height: the face fills 5/8 of the crop, hairline and chin lie inside
 MAX_GROWTH = 6.0  # a drawing of the crop enlarged more than this (a face larger than the frame) gains nothing
+EDGE_PX = 64  # side of the small picture of the soft edge
 WIDTH_TO_HEIGHT = 1.25  # a frontal face's height over its width: stands in for the height of a bowed head
 
 
@@ -126,3 +128,17 @@ def place(to_crop: NDArray[np.float32], frame: Size) -> Place | None:
         return None
     to_frame[:, 2] -= (left, top)
     return Place(int(left), int(top), int(right), int(bottom), side, to_frame)
+
+
+@lru_cache(maxsize=1)
+def soft_edge() -> Mask:
+    """How much of the face crop is put back: 1 inside, 0 at the crop's edge, as (64, 64) f32 of a superellipse."""
+    axis = (np.arange(EDGE_PX, dtype=np.float32) + 0.5) / (EDGE_PX / 2) - 1
+    radius = (np.abs(axis[None, :]) ** 3 + np.abs(axis[:, None]) ** 3) ** (1 / 3)
+    t = np.clip((0.94 - radius) / (0.94 - 0.68), 0, 1)
+    return (t * t * (3 - 2 * t)).astype(np.float32)
+
+
+def edge_matrix(there: Place) -> NDArray[np.float32]:
+    """The (2, 3) affine map from pixels of `soft_edge` to those of the box."""
+    return there.matrix * np.array([there.side / EDGE_PX, there.side / EDGE_PX, 1], np.float32)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from realtime.compose import Compose
+from realtime.cross_fade import CrossFade
 from realtime.ink import Ink
+from realtime.open_style import Drawing, Opened
 from realtime.page import Page, Print, with_page_strength
 from realtime.perceive import EVERYWHERE, Perceiver
 from realtime.raw import is_raw
@@ -19,12 +20,9 @@ from realtime.reshape import Reshape, Shape, with_shape_strength
 from realtime.settings import Look
 from realtime.stats import Stats
 from realtime.steady import Steady
+from realtime.style_loader import StyleLoader, Wish
 from realtime.styles import Style
-from realtime.stylize import Stylize, with_strength
 from realtime.types import Frame, Picture, RgbImage, Scene, Styled
-
-if TYPE_CHECKING:
-    from realtime.device.stylize import StylizeOnDevice
 
 SEEN_LEVELS, DRAWN_LEVELS = 12.0, 1.0  # standard deviation: where the frame has as much, so little is no drawing
 
@@ -32,7 +30,8 @@ SEEN_LEVELS, DRAWN_LEVELS = 12.0, 1.0  # standard deviation: where the frame has
 class Filter:
     """The way of a frame. The look changes between two frames through `show`.
 
-    resources: what `close` lets go of: models and engines. Raises what a stage raises that nothing can be drawn
+    resources: what `close` lets go of besides the stage stylize. loader: opens another style's generators; without one,
+    only styles that share those of `stylize` can be shown. Raises what a stage raises that nothing can be drawn
     without.
     """
 
@@ -40,20 +39,24 @@ class Filter:
         self,
         perceive: Perceiver,
         steady: Steady,
-        stylize: Stylize | StylizeOnDevice,
+        stylize: Drawing,
         ink: Ink,
         compose: Compose,
         stats: Stats,
         resources: ExitStack | None = None,
+        loader: StyleLoader | None = None,
     ) -> None:
         self._reshape, self._print = Reshape(Shape()), Print(Page())  # nothing, until a style wants it: `show`
-        self._stages = (perceive, steady, self._reshape, stylize, ink, self._print, compose)
         self._stylize = stylize
+        self._opened = stylize if isinstance(stylize, Opened) else None
+        self._fade = CrossFade()
+        self._loader = loader
+        self._drawn = None if loader is None else loader.last
         self._ink = ink
         self._compose = compose
         self._perceiver, self._steady = perceive, steady
         self._following = False  # whether frames were seen since the start or a reset
-        perceive.mask_wanted = compose.background.kind != "style"
+        perceive.mask_wanted = compose.hides or (self._drawn is not None and self._drawn.look.needs_mask)
         self._stats = stats
         self._resources = ExitStack() if resources is None else resources
         self.trouble: Exception | None = None  # why the last picture was drawn without face work
@@ -66,23 +69,26 @@ class Filter:
     def __call__(self, frame: Frame) -> Picture:
         """The drawn frame."""
         self.trouble = None
+        self._take_loaded()
         scene = self._perceived(frame)
         self._stats.saw(len(scene.faces))
         styled = self._inked(self._stylized(scene))
-        if self._compose.background.kind != "style" and is_raw(styled.rgb, frame.rgb):
+        if self._compose.hides and is_raw(styled.rgb, frame.rgb):
             raise RuntimeError("the person is not drawn")  # before another room, `Hold` could not tell any more
         return self.compose(styled)
 
     def show(self, look: Look, style: Style) -> None:
-        """Draw in this look from the next frame on; `style` must share the generators that are loaded."""
-        self._stylize.finish = with_strength(style.finish, look.strength)
-        self._steady.steadiness = self._stylize.steadiness = look.steadiness
-        self._ink.touch_up, self._ink.expression = style.touch_up, look.expression
-        self._reshape.shape = with_shape_strength(style.shape, look.strength)
-        self._print.page = with_page_strength(style.page, look.strength)
-        # before the room may be replaced
-        self._perceiver.mask_wanted = look.background.kind != "style" or style.page.wants_mask
+        """Draw in this look from the next frame on, or as soon as its style's generators are open."""
+        self._ink.expression, self._steady.steadiness = look.expression, look.steadiness
+        self._perceiver.mask_wanted |= look.needs_mask  # before the room may be replaced
         self._compose.background = look.background
+        wish = Wish(look, style)
+        if self._loader is None or self._drawn is None or wish.shares_generators(self._drawn):
+            if self._loader is not None:
+                self._loader.cancel()
+            self._draw_in(wish)
+        else:
+            self._loader.load(wish)
 
     def mirror(self, mirror: bool) -> None:
         """Mirror what every sink gets, from the next frame on."""
@@ -91,12 +97,39 @@ class Filter:
     def reset(self) -> None:
         """Forget everything that was seen."""
         self._following = False
-        for stage in self._stages:
+        before, after = (self._perceiver, self._steady, self._reshape), (self._ink, self._print, self._fade)
+        for stage in (*before, self._stylize, *after, self._compose):
             stage.reset()
 
     def close(self) -> None:
         """Lets go of models and engines."""
+        if self._loader is not None:
+            self._loader.cancel()
+        if self._opened is not None:
+            self._opened.close()
         self._resources.close()
+
+    def _take_loaded(self) -> None:
+        """Goes over to the style that was loaded, if one was, and lets go of the one before."""
+        if self._loader is None or (ready := self._loader.take()) is None:
+            return
+        before, (wish, self._opened) = self._opened, ready
+        self._stylize = self._opened
+        self.stylize = self._stats.timed("stylize", self._opened)
+        if before is not None:
+            before.close()
+        self._draw_in(wish)
+
+    def _draw_in(self, wish: Wish) -> None:
+        if self._drawn is None or wish.style != self._drawn.style:
+            self._fade.begin()
+        self._drawn = wish
+        look, style = wish.look, wish.style
+        self._stylize.show(look, style)
+        self._ink.touch_up = style.touch_up
+        self._reshape.shape = with_shape_strength(style.shape, look.strength)
+        self._print.page = with_page_strength(style.page, look.strength)
+        self._perceiver.mask_wanted = self._compose.hides or look.needs_mask or style.page.wants_mask
 
     def _perceived(self, frame: Frame) -> Scene:
         try:
@@ -108,7 +141,7 @@ class Filter:
             self._following = True
             return scene
         except Exception as error:
-            if self._compose.background.kind != "style":
+            if self._compose.hides:
                 raise  # the room is to be hidden, and nothing knows where it is
             self._without_face(error)
             return Scene(frame, EVERYWHERE, (), fresh=True)
@@ -133,7 +166,7 @@ class Filter:
             return styled
 
     def _printed(self, styled: Styled) -> Picture:
-        return self._compose(self._print(styled))
+        return self._compose(self._fade(self._print(styled)))
 
     def _without_face(self, error: Exception) -> None:
         """Notes why, and forgets what may have led to it."""

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from engines import torch_gpu
-from engines.engine import DeviceGenerator, Engine
+from engines.engine import DeviceGenerator
 from realtime.checked_generator import CheckedGenerator
 from realtime.errors import EngineError
 from realtime.layers import Finish
 from realtime.redraw import EVERY_S
-from realtime.stylize import Stylize
+from realtime.stylize import Generator, Stylize
 from realtime.types import Size
 
 if TYPE_CHECKING:
@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
 
 def open_stylize(
-    background: Engine, face: Engine, finish: Finish, frame: Size, steadiness: float, say: Callable[[str], None]
+    background: Generator,
+    face: Generator | None,
+    finish: Finish,
+    frame: Size,
+    steadiness: float,
+    say: Callable[[str], None],
 ) -> Stylize | StylizeOnDevice:
     """The stage for frames of this size; `say` gets a line where a GPU draws less than it could."""
     if isinstance(background, DeviceGenerator) and isinstance(face, DeviceGenerator):
@@ -42,4 +47,5 @@ def open_stylize(
             raise EngineError(
                 f"The GPU cannot draw frames of {frame} ({reason}). Take a smaller --size, or --engine openvino."
             ) from error
-    return Stylize(CheckedGenerator(background), CheckedGenerator(face), finish, steadiness, EVERY_S)
+    checked = None if face is None else CheckedGenerator(face)
+    return Stylize(CheckedGenerator(background), checked, finish, steadiness, EVERY_S)

@@ -13,13 +13,11 @@ from functools import partial
 from pathlib import Path
 
 from engines.assets import model_file
-from engines.engine import Engine
-from engines.select import list_engines, open_engine
+from engines.select import list_engines
 from realtime.card import card
 from realtime.compose import Compose, PassThrough, read_background
 from realtime.controls import Controls
-from realtime.crop import CROP_PX
-from realtime.errors import EngineError, SinkError, UsageError
+from realtime.errors import SinkError, UsageError
 from realtime.filter import Filter
 from realtime.folder import convert_folder
 from realtime.hold import Hold
@@ -27,7 +25,7 @@ from realtime.idle import Idle
 from realtime.ink import Ink
 from realtime.keys import Keys
 from realtime.loop import Stop, run_loop
-from realtime.open_stylize import open_stylize
+from realtime.open_style import Opened, OpenStyle, TwoStyles, open_look
 from realtime.perceive import Perceiver
 from realtime.profile import Profile, read_profile
 from realtime.secrets import without_secrets
@@ -39,10 +37,9 @@ from realtime.sinks.virtualcam import anybody_watches
 from realtime.source import LastingSource, list_cameras, open_lasting_source
 from realtime.stats import Stats, stats_line, write_stats
 from realtime.steady import Steady
+from realtime.style_loader import StyleLoader, Wish
 from realtime.styles import PASS_THROUGH, Style, list_styles, load_style
-from realtime.stylize import generator_size, with_strength
-from realtime.types import Frame, Picture, Size
-from realtime.watchdog import within
+from realtime.types import Frame, Picture
 
 Say = Callable[[str], None]
 OPENS_WITHIN_S = 180.0
@@ -91,11 +88,13 @@ def _run_filter(settings: Settings, style: Style | None, profile: Profile | None
     controls = Controls(settings.look, mirror=bool(settings.mirror), quit_=stop.ask, say=say)
     keys = Keys(controls, say)
     recorder: Recorder | None = None
+    loader: StyleLoader | None = None
 
     def status() -> str:
+        loading = f"  {loader.state}" if loader is not None and loader.state else ""
         rate = f"{stats.recent_fps():.0f} fps  {stats.recent_latency_ms():.0f} ms  {stats.dropped} dropped"
         recording = f"  {recorder.status}" if recorder is not None and recorder.status else ""
-        return f"{controls.status}{recording}  {rate}"
+        return f"{controls.status}{loading}{recording}  {rate}"
 
     with ExitStack() as opened:
         virtual_cameras = open_virtual_cameras(settings.sinks, settings.size, settings.fps, say)
@@ -148,16 +147,25 @@ def _run_filter(settings: Settings, style: Style | None, profile: Profile | None
             controls.on_mirror = partial(setattr, passing, "mirror")
             draw: Callable[[Frame], Picture] = stats.timed("compose", passing)
         else:
-            drawing, engine_name, precision = _open_filter(settings, style, profile, size, stats, say)
+            if settings.only != "all":
+                say(f"Only the {settings.only} is drawn: the rest of the picture is the camera's own.")
 
-            def reopen() -> Filter:
-                return _open_filter(settings, style, profile, size, stats, lambda _: None)[0]
+            def opens(wish: Wish, say: Say = lambda _: None) -> OpenStyle | TwoStyles:
+                return open_look(wish.look, wish.style, size, settings.engine, say)
 
-            draw = hold = Hold(drawing, reopen, say, live=source.live)
+            first = Wish(settings.look, style)
+            stylize = opens(first, say)
+            engine_name, precision = stylize.name, stylize.precision
+            loader = StyleLoader(opens, first, say)
+
+            open_filter = partial(_open_filter, settings, profile, stats, loader)
+            hold = Hold(open_filter(stylize), lambda: open_filter(opens(loader.last)), say, live=source.live)
+            draw = hold
             opened.callback(hold.close)
             controls.on_mirror, controls.on_look = hold.mirror, hold.show
-            networks = (style.background, style.face)
-            controls.styles = tuple(s for s in list_styles(say) if (s.background, s.face) == networks)
+            controls.styles = tuple(list_styles(say))
+            if style.name not in [s.name for s in controls.styles]:
+                controls.styles = (style, *controls.styles)
 
         def picture_of(frame: Frame) -> Picture:
             picture = card("Paused", frame.size, frame) if controls.paused else draw(frame)
@@ -187,34 +195,22 @@ def _run_filter(settings: Settings, style: Style | None, profile: Profile | None
 
 
 def _open_filter(
-    settings: Settings, style: Style, profile: Profile | None, size: Size, stats: Stats, say: Say
-) -> tuple[Filter, str, str]:
-    """The filter of a style for frames of `size`, with the name and precision of its background engine."""
-    face_model, wide, square = (
-        model_file(name)
-        for name in ("face_landmarker.task", "selfie_segmentation_landscape.tflite", "selfie_segmentation.tflite")
-    )
-    with ExitStack() as opened:
+    settings: Settings, profile: Profile | None, stats: Stats, loader: StyleLoader, stylize: Opened
+) -> Filter:
+    """The filter that draws with `stylize`, which it closes."""
+    look, style = loader.last.look, loader.last.style
+    names = ("face_landmarker.task", "selfie_segmentation_landscape.tflite", "selfie_segmentation.tflite")
+    face_model, wide, square = (model_file(name) for name in names)
+    with ExitStack() as failed, ExitStack() as opened:
+        failed.callback(stylize.close)
         perceive = opened.enter_context(Perceiver(face_model, wide, square))
-        background = opened.enter_context(_open_engine(style.background, generator_size(size), settings.engine, say))
-        face = opened.enter_context(_open_engine(style.face, Size(CROP_PX, CROP_PX), settings.engine, say))
-        finish = with_strength(style.finish, settings.look.strength)
-        stylize = open_stylize(background, face, finish, size, settings.look.steadiness, say)
-        ink = Ink(style.touch_up, settings.look.expression, profile)
-        compose = Compose(settings.look.background, bool(settings.mirror))
-        drawing = Filter(perceive, Steady(settings.look.steadiness), stylize, ink, compose, stats, opened.pop_all())
-    drawing.show(settings.look, style)
-    return drawing, background.name, background.precision
-
-
-def _open_engine(model: Path, size: Size, name: str, say: Say) -> Engine:
-    """A style pack's network may be anything: one that takes for ever is given up."""
-    try:
-        return within(OPENS_WITHIN_S, lambda: open_engine(model, size, name, say=say))
-    except TimeoutError:
-        raise EngineError(
-            f"The generator {model} was not ready within {OPENS_WITHIN_S:.0f} s; use another --style or --engine."
-        ) from None
+        ink = Ink(style.touch_up, look.expression, profile)
+        compose = Compose(look.background, bool(settings.mirror), settings.only)
+        steady = Steady(look.steadiness)
+        drawing = Filter(perceive, steady, stylize, ink, compose, stats, opened.pop_all(), loader)
+        failed.pop_all()
+    drawing.show(look, style)
+    return drawing
 
 
 def _pace(settings: Settings) -> Pace | None:
@@ -242,9 +238,13 @@ def _check_background(settings: Settings) -> None:
     with_alpha = any(Path(sink).suffix.lower() == ".png" for sink in settings.sinks)
     if background.kind == "transparent" and not with_alpha:
         raise UsageError("--background transparent needs a sink that carries alpha: --sink frames/%05d.png or out.png.")
-    if settings.look.style == PASS_THROUGH and settings.look != Look(style=PASS_THROUGH):
+    if settings.only != "all" and background.kind != "style":
         raise UsageError(
-            "The style none is the camera's own picture; --strength, --expression and --background need another style."
+            f"--only {settings.only} shows the camera's own picture beside the drawing; it needs --background style."
+        )
+    if settings.look.style == PASS_THROUGH and (settings.only != "all" or settings.look != Look(style=PASS_THROUGH)):
+        raise UsageError(
+            "Style none is the camera's own picture; --strength, --expression, --background, --only need another style."
         )
 
 

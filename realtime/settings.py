@@ -46,7 +46,7 @@ class Look:
     """How the picture is drawn: swapped whole between two frames while the filter runs.
 
     strength: 0 barely to 1 fully; 0 is still drawn. expression: 1 true to 1.5 exaggerated. steadiness: 0 each frame
-    drawn for itself to 1 fully steady.
+    drawn for itself to 1 fully steady. room_style: of the background, None for the same.
     """
 
     style: str = "webtoon"
@@ -54,19 +54,28 @@ class Look:
     expression: float = 1.0
     background: Background = Background()
     steadiness: float = 1.0
+    room_style: str | None = None
+
+    @property
+    def needs_mask(self) -> bool:
+        """Whether it must be known where the person is."""
+        return self.background.kind != "style" or self.room_style is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Everything the user asked for. None means: decide when the source is known.
 
-    folder: source and sink are folders of clips and pictures.
+    folder: source and sink are folders of clips and pictures. only: what is drawn, all, face, person or
+    background; the rest is the camera's own picture. It is no part of the look: nothing that changes while it runs may
+    lead there.
     """
 
     source: str | None = None
     folder: bool = False
     sinks: tuple[str, ...] = ()
     look: Look = Look()
+    only: str = "all"
     size: Size | None = None
     fps: float | None = None
     mirror: bool | None = None
@@ -96,7 +105,10 @@ def settings_from_arguments(arguments: Sequence[str]) -> Settings:
         source=given.source,
         folder=folder,
         sinks=(_folder(given),) if folder else tuple(_sink(s) for s in given.sink),
-        look=Look(given.style, given.strength, given.expression, given.background, given.steadiness),
+        look=Look(
+            given.style, given.strength, given.expression, given.background, given.steadiness, given.background_style
+        ),
+        only=given.only,
         size=given.size,
         fps=given.fps,
         mirror=given.mirror,
@@ -112,6 +124,8 @@ def settings_from_arguments(arguments: Sequence[str]) -> Settings:
         as_json=given.json,
         verbose=given.verbose,
     )
+    if settings.look.room_style == "none":
+        raise UsageError("--background-style none is not known; to leave the room as it is, use --only person.")
     if settings.as_json and settings.list_what is None:
         raise UsageError("--json goes with --list: python run.py --list cameras --json.")
     if settings.stats is not None and not settings.stats.absolute().parent.is_dir():
@@ -150,6 +164,13 @@ def _parser() -> argparse.ArgumentParser:
         "rtsp://..., null; may be given more than once; default: virtual camera and preview",
     )
     add("--style", metavar="NAME|FOLDER", default="webtoon", type=_words, help="a style's name or its folder")
+    add("--background-style", metavar="NAME|FOLDER", type=_words, help="another style for the room; costs both")
+    add(
+        "--only",
+        default="all",
+        choices=("all", "face", "person", "background"),
+        help="draw only this: the rest is the camera's own picture",
+    )
     add("--strength", metavar="0..1", default=1.0, type=_share, help="0 barely to 1 fully drawn")
     add("--steadiness", metavar="0..1", default=1.0, type=_share, help="0 each frame for itself to 1 fully steady")
     add("--expression", metavar="1..1.5", default=1.0, type=_expression, help="1 true, above exaggerated, as comics do")

@@ -11,14 +11,13 @@ exposure, tone steps and ink.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.crop import CROP_PX, Place, crop_matrix, cut, place
+from realtime.crop import CROP_PX, crop_matrix, cut, edge_matrix, place, soft_edge
 from realtime.exposure import Exposure, apply_exposure
 from realtime.exposure_memory import ExposureMemory
 from realtime.landmarks import EYES, LIPS_OUTER
@@ -27,6 +26,8 @@ from realtime.layers import Finish, Layers, draw_layers
 from realtime.motion import flow_in_crop
 from realtime.picture_memory import PictureMemory
 from realtime.redraw import Redraw
+from realtime.settings import Look
+from realtime.styles import Style
 from realtime.types import Face, GrayImage, Mask, RgbImage, Scene, Size, Styled, read_only
 
 GENERATOR_PIXELS = 640 * 368  # the scale the background generator was trained at
@@ -59,9 +60,9 @@ class _FaceState:
     to_crop: NDArray[np.float32] | None = None
 
 
-def generator_size(frame: Size) -> Size:
-    """The background generator's size for a frame: the same shape, `GENERATOR_PIXELS` large, multiples of 16."""
-    scale = (GENERATOR_PIXELS / (frame.width * frame.height)) ** 0.5
+def generator_size(frame: Size, pixels: int = GENERATOR_PIXELS) -> Size:
+    """The background generator's size for a frame: the same shape, `pixels` large, multiples of 16."""
+    scale = (pixels / (frame.width * frame.height)) ** 0.5
 
     def side(pixels: int) -> int:
         return int(np.clip(round(pixels * scale / 16), 2, 120)) * 16
@@ -73,10 +74,16 @@ class Stylize:
     """Draws frame and faces with a style's two generators. What is public may change between two frames."""
 
     def __init__(
-        self, background: Generator, face: Generator, finish: Finish, steadiness: float = 1.0, every_s: float = 0.0
+        self,
+        background: Generator,
+        face: Generator | None,
+        finish: Finish,
+        steadiness: float = 1.0,
+        every_s: float = 0.0,
     ) -> None:
-        """steadiness: 0 each frame for itself, 1 fully steady. every_s: how old the drawing of the room may get; a face
-        is drawn in each frame unless `face_every_s` is set too (see `Redraw`).
+        """face: None leaves faces as the background generator draws them. steadiness: 0 each frame for itself, 1 fully
+        steady. every_s: how old the drawing of the room may get; a face is drawn in each frame unless `face_every_s` is
+        set too (see `Redraw`).
         """
         self.steadiness = steadiness
         self.every_s = every_s
@@ -85,6 +92,10 @@ class Stylize:
         self._background = background
         self._face = face
         self.reset()
+
+    def show(self, look: Look, style: Style) -> None:
+        """Draw with these numbers from the next frame on."""
+        self.finish, self.steadiness = with_strength(style.finish, look.strength), look.steadiness
 
     def reset(self) -> None:
         """Forget everything that was seen."""
@@ -120,13 +131,14 @@ class Stylize:
 
         self._faces = {n: face for n, face in self._faces.items() if frame.t - face.seen_s <= FACE_FORGET_S}
         for face in scene.faces:
-            if face_height(face) >= FACE_MIN_PX:
-                self._draw_face(scene, face, exposure, finish, rgb, lines, first, dt)
+            if self._face is not None and face_height(face) >= FACE_MIN_PX:
+                self._draw_face(self._face, scene, face, exposure, finish, rgb, lines, first, dt)
         rgb = self._picture(rgb, scene.flow, dt)
         return Styled(scene, read_only(rgb), read_only(lines))
 
     def _draw_face(
         self,
+        generator: Generator,
         scene: Scene,
         face: Face,
         exposure: Exposure,
@@ -153,7 +165,7 @@ class Stylize:
         state.to_crop = to_crop
         if state.redraw(crop, flow, unseen_s, self.face_every_s if self.steadiness > 0 else 0.0):
             live = live_parts(face.landmarks, to_crop)
-            layers = state.memory(_layers(self._face, crop), dt, crop, flow, live)
+            layers = state.memory(_layers(generator, crop), dt, crop, flow, live)
         else:
             layers = state.memory.carried(flow)
 
@@ -211,18 +223,6 @@ def face_height(face: Face) -> float:
     return float(np.ptp(face.landmarks[:, 1]))
 
 
-EDGE_PX = 64
-
-
-@lru_cache(maxsize=1)
-def soft_edge() -> Mask:
-    """How much of the face crop is put back: 1 inside, 0 at the crop's edge, as (64, 64) f32 of a superellipse."""
-    axis = (np.arange(EDGE_PX, dtype=np.float32) + 0.5) / (EDGE_PX / 2) - 1
-    radius = (np.abs(axis[None, :]) ** 3 + np.abs(axis[:, None]) ** 3) ** (1 / 3)
-    t = np.clip((0.94 - radius) / (0.94 - 0.68), 0, 1)
-    return (t * t * (3 - 2 * t)).astype(np.float32)
-
-
 def live_parts(landmarks: NDArray[np.float32], to_crop: NDArray[np.float32]) -> Mask:
     """Where eyes and mouth are in the crop, at half its size: they are drawn as they are now."""
     places = (landmarks[:, :2] @ to_crop[:, :2].T + to_crop[:, 2]) / 2
@@ -230,8 +230,3 @@ def live_parts(landmarks: NDArray[np.float32], to_crop: NDArray[np.float32]) -> 
     for part in (*(eye.opening for eye in EYES), LIPS_OUTER):
         cv2.fillConvexPoly(live, cv2.convexHull(np.round(places[part]).astype(np.int32)), 1.0)
     return cv2.blur(cv2.dilate(live, np.ones((3, 3), np.uint8)), (3, 3))
-
-
-def edge_matrix(there: Place) -> NDArray[np.float32]:
-    """The (2, 3) affine map from pixels of `soft_edge` to those of the box."""
-    return there.matrix * np.array([there.side / EDGE_PX, there.side / EDGE_PX, 1], np.float32)

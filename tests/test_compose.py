@@ -8,8 +8,9 @@ from realtime.card import card
 from realtime.compose import Compose, PassThrough
 from realtime.errors import UsageError
 from realtime.settings import Background
-from realtime.types import Frame, Picture, Scene, Size, Styled
+from realtime.types import Face, Frame, Picture, Scene, Size, Styled
 
+LANDMARKS = np.load(Path(__file__).parent / "data" / "astronaut_landmarks.npy")
 DRAWN, RAW = (10, 200, 30), (250, 0, 250)
 
 
@@ -88,6 +89,37 @@ def test_mirrored_is_left_for_right_with_its_alpha() -> None:
     assert plain.alpha is not None
     assert mirrored.alpha is not None
     assert np.array_equal(plain.alpha[:, ::-1], mirrored.alpha)
+
+
+def only(what: str, scene: Scene) -> Picture:
+    drawn = styled()
+    return Compose(Background(), False, what)(Styled(scene, drawn.rgb, drawn.lines))
+
+
+def test_only_the_person_or_only_the_background_is_drawn() -> None:
+    scene = styled().scene
+    person, room = only("person", scene).rgb, only("background", scene).rgb
+    assert np.abs(person[45, 20].astype(int) - DRAWN).max() <= 1
+    assert np.abs(person[45, 140].astype(int) - RAW).max() <= 1
+    assert np.abs(room[45, 20].astype(int) - RAW).max() <= 1
+    assert np.abs(room[45, 140].astype(int) - DRAWN).max() <= 1
+
+
+def test_only_the_face_is_drawn_within_the_person() -> None:
+    frame = Frame(np.full((512, 512, 3), RAW, np.uint8), 0.0, 0.0, 0)
+    scene = Scene(frame, np.ones((8, 8), np.float32), (Face(LANDMARKS),))
+    drawing = Styled(scene, np.full((512, 512, 3), DRAWN, np.uint8), np.zeros((512, 512), np.uint8))
+    rgb = Compose(Background(), False, "face")(drawing).rgb.astype(int)
+    nose = LANDMARKS[4, :2].astype(int)
+    assert np.abs(rgb[nose[1], nose[0]] - DRAWN).max() <= 1
+    assert np.abs(rgb[500, 500] - RAW).max() <= 1
+    assert 0.03 < (np.abs(rgb - DRAWN).max(axis=2) < 9).mean() < 0.25
+
+
+@pytest.mark.parametrize("what", ["person", "background", "face"])
+def test_where_nothing_of_what_is_to_be_drawn_was_found_all_is_drawn(what: str) -> None:
+    nobody = Scene(styled().scene.frame, np.zeros((18, 32), np.float32), ())
+    assert (only(what, nobody).rgb == DRAWN).all()
 
 
 def test_pass_through_is_the_frame() -> None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from realtime.compose import Compose
+from realtime.cross_fade import FADE_S
 from realtime.filter import Filter
-from realtime.settings import Background
+from realtime.ink import Ink
+from realtime.ink.touch_up import TouchUp
+from realtime.settings import Background, Look
 from realtime.stats import Stats
 from realtime.steady import Steady
+from realtime.style_loader import StyleLoader, Wish
+from realtime.styles import Style, load_style
 from realtime.types import Frame, Scene, Styled, read_only
 
 RNG = np.random.default_rng(1)
@@ -58,3 +65,68 @@ def test_a_cut_is_looked_at_with_fresh_eyes_and_nothing_else_is() -> None:
     cut = 2 / 30
     assert perceive.calls == [0.0, 1 / 30, cut, "reset", cut, 3 / 30]
     assert draw.fresh == [True, False, True, False]
+
+
+class Flat:
+    """A style that draws one colour."""
+
+    def __init__(self, level: int) -> None:
+        self.level = level
+        self.shown: list[Look] = []
+        self.closed = False
+
+    def __call__(self, scene: Scene) -> Styled:
+        assert not self.closed
+        shape = scene.frame.rgb.shape
+        rgb = np.full(shape, self.level, np.uint8)
+        rgb[shape[0] // 2 :] += 30  # nothing that is drawn is the same everywhere
+        return Styled(scene, read_only(rgb), np.zeros(shape[:2], np.uint8))
+
+    def show(self, look: Look, style: Style) -> None:
+        self.shown.append(look)
+
+    def reset(self) -> None: ...
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class AtOnce(StyleLoader):
+    """Has what is asked for ready when `finish` is called."""
+
+    def load(self, wish: Wish) -> None:
+        self.asked = wish
+
+    def finish(self) -> Flat:
+        self._ready = (self.asked, stage := Flat(200))
+        return stage
+
+
+def test_another_style_is_drawn_when_it_is_loaded_and_fades_in() -> None:
+    webtoon = load_style("webtoon")
+    other = replace(webtoon, name="other", background=Path("other.onnx"), touch_up=TouchUp(weight=0.1))
+    loader = AtOnce(lambda wish: Flat(0), Wish(Look(), webtoon), print)
+    first = Flat(0)
+    ink, compose = Ink(webtoon.touch_up, 1.0, None), Compose(Background(), False)
+    a_filter = Filter(Perceive(), Steady(), first, ink, compose, Stats(), loader=loader)  # type: ignore[arg-type]
+    times = iter(np.arange(0, 5, 0.02))
+
+    def level() -> int:
+        return int(a_filter(Frame(ROOMS[0], float(next(times)), 0.0, 0)).rgb[0, 1, 0])
+
+    assert level() == 0
+    a_filter.show(Look(style="other"), other)
+    assert [level(), level()] == [0, 0], "the old style is drawn until the new one is ready"
+    assert not first.closed
+    second = loader.finish()
+    levels = [level() for _ in range(round(FADE_S / 0.02) + 2)]
+    assert first.closed
+    assert second.shown == [Look(style="other")]
+    assert ink.touch_up == other.touch_up
+    assert levels == sorted(levels)
+    assert 0 < levels[0] < 40
+    assert levels[-1] == 200
+    a_filter.show(Look(style="other", strength=0.5), other)
+    assert second.shown[-1].strength == 0.5, "numbers change at once"
+    a_filter.close()
+    assert second.closed

@@ -7,6 +7,8 @@ from realtime import styles
 from realtime.errors import ModelFileError, UsageError
 from realtime.layers import Finish
 from realtime.styles import SHIPPED_MODELS, list_styles, load_style
+from realtime.styles.onnx_file import input_size
+from realtime.types import Size
 
 
 @pytest.fixture
@@ -54,6 +56,23 @@ def test_a_folder_dropped_in_is_a_style(own: Path) -> None:
     assert load_style(str(own / "mine")) == style
 
 
+def test_a_picture_style_is_shown_as_its_network_paints_it(own: Path) -> None:
+    definition = 'kind = "picture"\nface = "none"\npixels = 60000\n[finish]\nchroma = 0.5'
+    pack(own, "painted", definition, "background.onnx")
+    style = load_style("painted")
+    assert style.picture
+    assert not style.faces
+    assert style.pixels == 60000
+    assert (style.finish.tone_share, style.finish.black, style.finish.chroma) == (0, 0, 0.5)
+
+
+def test_the_size_a_network_is_fixed_to_is_read_from_its_file(own: Path) -> None:
+    pack(own, "fixed", "", "background.onnx")
+    assert load_style("fixed").size == Size(256, 256), "a face generator works at its crop's size"
+    assert load_style("webtoon").size is None
+    assert input_size(SHIPPED_MODELS / "webtoon-background.onnx") is None
+
+
 def test_a_near_name_is_suggested(own: Path) -> None:
     with pytest.raises(UsageError, match="did you mean webtoon"):
         load_style("webton")
@@ -66,7 +85,9 @@ def test_a_near_name_is_suggested(own: Path) -> None:
     [
         ("title = ", "Invalid value"),
         ("colour = 1", "unknown key 'colour'"),
-        ('kind = "picture"', "not 'layers'"),
+        ('kind = "film"', "neither 'layers' nor 'picture'"),
+        ("pixels = 12", "whole number from 4096"),
+        ("pixels = true", "whole number from 4096"),
         ("[finish]\nsteps = 3", "unknown setting 'steps'"),
         ("[finish]\ntone_steps = 2.5", "whole number"),
         ('[finish]\nchroma = "much"', "not a number"),

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from engines.engine import DeviceGenerator
 from realtime import layer_memory, picture_memory
 from realtime.colours import colour_numbers
-from realtime.crop import CROP_PX, crop_matrix, part_to_cut, place
+from realtime.crop import CROP_PX, crop_matrix, edge_matrix, part_to_cut, place, soft_edge
 from realtime.device.layers import TABLES, colours, drawn, tables
 from realtime.device.memory import LayerMemory, PictureMemory
 from realtime.device.record import recorded
@@ -32,15 +32,16 @@ from realtime.errors import EngineError
 from realtime.exposure_memory import ExposureMemory
 from realtime.layers import Finish
 from realtime.motion import flow_in_crop
+from realtime.settings import Look
+from realtime.styles import Style
 from realtime.stylize import (
     FACE_FADE_S,
     FACE_FORGET_S,
     FACE_MIN_PX,
-    edge_matrix,
     face_height,
     live_parts,
-    soft_edge,
     with_mood,
+    with_strength,
 )
 from realtime.types import Face, Flow, RgbImage, Scene, Size, Styled, read_only
 
@@ -92,6 +93,10 @@ class StylizeOnDevice:
         self._transfer = Transfer(device)
         self._stream = None if device == "cpu" else torch.cuda.Stream()
         self._make_ready(frame)
+
+    def show(self, look: Look, style: Style) -> None:
+        """As `Stylize.show`."""
+        self.finish, self.steadiness = with_strength(style.finish, look.strength), look.steadiness
 
     def reset(self) -> None:
         """Forget everything that was seen."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,15 @@ from realtime.ink.touch_up import TouchUp
 from realtime.layers import Finish
 from realtime.page import Page
 from realtime.reshape import Shape
-from realtime.styles.onnx_file import check_onnx
+from realtime.styles.onnx_file import check_onnx, input_size
+from realtime.types import Size
 
 MOST_BYTES = 64 << 10  # of a style.toml
 LONGEST_LINE = 200  # characters of a title
 LARGEST_NUMBER = 1000  # of a setting
+PICTURE_FINISH = Finish(tone_share=0.0, black=0.0, white=1.0)  # a picture is shown as its network painted it
+LEAST_PIXELS, MOST_PIXELS = 1 << 12, 1 << 21  # that a generator may be asked for
+NO_FACE = "none"  # instead of a face network: the background's drawing is enough
 PASS_THROUGH = "none"  # the camera's own picture: only ever by this name
 SHIPPED = Path(__file__).parent
 SHIPPED_MODELS = SHIPPED.parent.parent / "engines" / "models"
@@ -35,7 +39,9 @@ SHIPPED_MODELS = SHIPPED.parent.parent / "engines" / "models"
 class Style:
     """One style: its networks and its numbers.
 
-    background, face: ONNX files that give layers; `face` is `background` for a pack without a face network.
+    background, face: ONNX files; `face` is `background` for a pack without a face network. faces: whether `face`
+    draws them once more, larger. picture: they give a finished picture, not layers. size: the one that `background`
+    works at, None for any; pixels: then how many, None for as many as the shipped generators.
     """
 
     name: str
@@ -47,6 +53,10 @@ class Style:
     touch_up: TouchUp
     page: Page
     shape: Shape
+    faces: bool = True
+    picture: bool = False
+    size: Size | None = None
+    pixels: int | None = None
 
 
 def user_style_folder() -> Path:
@@ -96,28 +106,36 @@ def _read(folder: Path) -> Style:
         if definition.stat().st_size > MOST_BYTES:
             raise ValueError(f"it is larger than {MOST_BYTES >> 10} KiB")
         data = tomllib.loads(definition.read_text(encoding="utf-8"))
-        allowed = {"title", "licence", "kind", "background", "face", "finish", "touch_up", "page", "shape"}
+        allowed = {"title", "licence", "kind", "background", "face", "pixels", "finish", "touch_up", "page", "shape"}
         if unknown := sorted(set(data) - allowed):
             raise ValueError(f"unknown key '{unknown[0]}', expected one of {', '.join(sorted(allowed))}")
-        if data.get("kind", "layers") != "layers":
-            raise ValueError(f"kind '{data['kind']}' is not 'layers'")
+        kind = data.get("kind", "layers")
+        if kind not in ("layers", "picture"):
+            raise ValueError(f"kind '{kind}' is neither 'layers' nor 'picture'")
+        pixels = data.get("pixels")
+        if pixels is not None and not (type(pixels) is int and LEAST_PIXELS <= pixels <= MOST_PIXELS):
+            raise ValueError(f"'pixels' is not a whole number from {LEAST_PIXELS} to {MOST_PIXELS}")
         background = _model(folder, str(data.get("background", "background.onnx")))
         face = data.get("face", "face.onnx" if (folder / "face.onnx").is_file() else None)
+        finish = PICTURE_FINISH if kind == "picture" else Finish()
         style = Style(
             name=folder.name,
             title=_line(data.get("title", folder.name)),
             licence=_line(data.get("licence", "not stated")),
             background=background,
-            face=background if face is None else _model(folder, str(face)),
-            finish=_numbers(Finish, data.get("finish", {})),
-            touch_up=_numbers(TouchUp, data.get("touch_up", {})),
-            page=_numbers(Page, data.get("page", {})),
-            shape=_numbers(Shape, data.get("shape", {})),
+            face=background if face in (None, NO_FACE) else _model(folder, str(face)),
+            faces=face != NO_FACE,
+            finish=_numbers(finish, data.get("finish", {})),
+            touch_up=_numbers(TouchUp(), data.get("touch_up", {})),
+            page=_numbers(Page(), data.get("page", {})),
+            shape=_numbers(Shape(), data.get("shape", {})),
+            picture=kind == "picture",
+            pixels=pixels,
         )
         for network in {style.background, style.face}:
             if network.parent != SHIPPED_MODELS:
                 check_onnx(network)
-        return style
+        return style if background.parent == SHIPPED_MODELS else replace(style, size=input_size(background))
     except (OSError, ValueError, RecursionError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
         raise ModelFileError(
             f"The style pack '{folder.name}' is damaged ({_line(str(error))}); mend or remove {definition}."
@@ -143,11 +161,11 @@ def _line(text: object) -> str:
     return "".join(c if c.isprintable() else " " for c in str(text))[:LONGEST_LINE]
 
 
-def _numbers(kind: type[Any], table: object) -> Any:
-    """The dataclass `kind` with the numbers of a TOML table; unknown names and wrong types are refused."""
+def _numbers(defaults: Any, table: object) -> Any:
+    """`defaults`, a dataclass, with the numbers of a TOML table; unknown names and wrong types are refused."""
     if not isinstance(table, dict):
-        raise ValueError(f"[{kind.__name__.lower()}] is not a table")
-    known = {field.name: field.default for field in fields(kind)}
+        raise ValueError(f"[{type(defaults).__name__.lower()}] is not a table")
+    known = {field.name: field.default for field in fields(defaults)}
     for name, value in table.items():
         if name not in known:
             raise ValueError(f"unknown setting '{name}', expected one of {', '.join(known)}")
@@ -157,4 +175,4 @@ def _numbers(kind: type[Any], table: object) -> Any:
             raise ValueError(f"'{name}' is not a whole number")
         if not -LARGEST_NUMBER <= value <= LARGEST_NUMBER:
             raise ValueError(f"'{name}' is not between -{LARGEST_NUMBER} and {LARGEST_NUMBER}")
-    return kind(**table)
+    return replace(defaults, **table)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from realtime.types import Size
+
 MOST_BYTES = 64 << 20
 MOST_NODES = 2000
 LARGEST_SIDE = 1 << 20  # of a tensor in the file
@@ -18,11 +20,14 @@ _REFUSED = (b"If", b"Loop", b"Scan", b"SequenceMap", b"Optional", b"OptionalGetE
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 # field numbers in onnx.proto
 _MODEL_GRAPH, _MODEL_FUNCTIONS = 7, 25
-_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_SPARSE = 1, 5, 15
+_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_SPARSE = 1, 5, 11, 15
 _NODE_OP, _NODE_ATTRIBUTE, _NODE_DOMAIN = 4, 5, 7
 _ATTRIBUTE_TENSOR, _ATTRIBUTE_GRAPH, _ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS = 5, 6, 10, 11
 _ATTRIBUTE_SPARSE = (22, 23)
-_TENSOR_DIMS, _TENSOR_EXTERNAL, _TENSOR_LOCATION = 1, 13, 14
+_TENSOR_DIMS, _TENSOR_NAME, _TENSOR_EXTERNAL, _TENSOR_LOCATION = 1, 8, 13, 14
+_VALUE_NAME = 1
+_VALUE_TO_DIMS = (2, 1, 2, 1)  # type, tensor type, shape, each dimension
+_DIM_NUMBER = 1
 
 
 def check_onnx(path: Path) -> None:
@@ -49,6 +54,31 @@ def check_onnx(path: Path) -> None:
             _check_node(value, path.name)
     if not 1 <= nodes <= MOST_NODES:
         raise ValueError(f"{path.name} has {nodes} nodes, 1 to {MOST_NODES} are allowed")
+
+
+def input_size(path: Path) -> Size | None:
+    """The fixed width and height that a generator (1, 3, h, w) works at, None where they are free.
+
+    Raises `ValueError` and `OSError` as `check_onnx`, which is to be asked before.
+    """
+    content = memoryview(path.read_bytes())
+    graph = next(v for n, v in _fields(content, path.name) if n == _MODEL_GRAPH and isinstance(v, memoryview))
+    parts = [(n, v) for n, v in _fields(graph, path.name) if isinstance(v, memoryview)]
+    weights = {_text(v, _TENSOR_NAME, path.name) for n, v in parts if n == _GRAPH_INITIALIZER}
+    inputs = [v for n, v in parts if n == _GRAPH_INPUT and _text(v, _VALUE_NAME, path.name) not in weights]
+    if not inputs:
+        raise ValueError(f"{path.name} takes no picture")
+    found = [inputs[0]]
+    for wanted in _VALUE_TO_DIMS:
+        found = [v for m in found for n, v in _fields(m, path.name) if n == wanted and isinstance(v, memoryview)]
+    sides = [next((v for n, v in _fields(dim, path.name) if n == _DIM_NUMBER), None) for dim in found]
+    if len(sides) != 4 or not isinstance(sides[2], int) or not isinstance(sides[3], int) or not sides[2] * sides[3]:
+        return None
+    return Size(sides[3], sides[2])
+
+
+def _text(message: memoryview, number: int, name: str) -> bytes:
+    return next((bytes(v) for n, v in _fields(message, name) if n == number and isinstance(v, memoryview)), b"")
 
 
 def _check_node(node: memoryview, name: str) -> None:

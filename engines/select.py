@@ -197,11 +197,13 @@ def list_engines() -> list[EngineInfo]:
 def open_engine(model: Path, size: Size, name: str = "auto", *, say: Say) -> Engine:
     """The generator `model`, ready for pictures of `size` (multiples of 16), in the engine `name` or the fastest.
 
+    name: "auto", or an engine's; ":fp32" or another precision after it allows no other.
     `say` gets one line: which engine and why, and a line for every engine that had to be left out. Raises
     `EngineError` when the named engine is missing or its pictures are wrong, `ModelFileError` when the file is.
     """
     if size.width % 16 or size.height % 16:
         raise ValueError(f"an engine's size must be multiples of 16, not {size}")
+    name, _, only = name.partition(":")
     kinds = [kind for kind in (*GPU_KINDS, *KINDS) if name in ("auto", kind.name)]
     if not kinds:
         usable = ", ".join(kind.name for kind in (*KINDS, *GPU_KINDS))
@@ -223,9 +225,11 @@ def open_engine(model: Path, size: Size, name: str = "auto", *, say: Say) -> Eng
             if not optional or nvidia_gpu() is not None:  # without a GPU there is nothing to miss
                 failures.append(str(error))
         else:
-            found = [_Candidate(kind, offer, checks[offer.precision]) for offer in offers]
+            found = [_Candidate(kind, o, checks[o.precision]) for o in offers if only in ("", o.precision)]
             candidates += [c for c in found if c.check.agrees]
             failures += [_refuse(c, model) for c in found if not c.check.agrees]
+    if not candidates and not failures:
+        raise EngineError(f"No engine here computes with {only}. See --list engines.")
     if not candidates:
         raise EngineError(failures[-1])  # of the reference if it was asked, which tells a damaged file best
     for failure in failures:

@@ -39,6 +39,7 @@ from realtime.stats import Stats, stats_line, write_stats
 from realtime.steady import Steady
 from realtime.style_loader import StyleLoader, Wish
 from realtime.styles import PASS_THROUGH, Style, list_styles, load_style
+from realtime.trace import Trace
 from realtime.types import Frame, Picture
 
 Say = Callable[[str], None]
@@ -84,7 +85,8 @@ def _convert_folder(settings: Settings, style: Style | None, profile: Profile | 
 
 
 def _run_filter(settings: Settings, style: Style | None, profile: Profile | None, stop: Stop, say: Say) -> int:
-    stats = Stats()
+    trace = None if settings.trace is None else Trace()
+    stats = Stats(trace=trace)
     controls = Controls(settings.look, mirror=bool(settings.mirror), quit_=stop.ask, say=say)
     keys = Keys(controls, say)
     recorder: Recorder | None = None
@@ -188,6 +190,8 @@ def _run_filter(settings: Settings, style: Style | None, profile: Profile | None
                 run_loop(source, picture_of, stats.timed("deliver", sinks.send), stats, stop, controls.apply)
                 sinks.close()
         finally:
+            if trace is not None and settings.trace is not None:
+                trace.write(settings.trace)
             if settings.stats is not None:
                 write_stats(settings.stats, summary())
             say(stats_line(summary()))

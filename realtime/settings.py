@@ -16,6 +16,7 @@ from realtime.secrets import without_secrets
 from realtime.types import Size
 
 ENGINES = ("auto", "tensorrt", "tensorrt-rtx", "openvino", "onnxruntime", "torch")
+PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 CLIP_SUFFIXES = (".mp4", ".mkv", ".webm", ".gif")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 STREAMED_TO = ("rtmp://", "rtmps://", "srt://", "rtsp://")
@@ -85,6 +86,7 @@ class Settings:
     frames: int | None = None
     seconds: float | None = None
     stats: Path | None = None
+    trace: Path | None = None
     profile: str | None = None
     calibrate: bool = False
     list_what: str | None = None
@@ -118,6 +120,7 @@ def settings_from_arguments(arguments: Sequence[str]) -> Settings:
         frames=given.frames,
         seconds=given.seconds,
         stats=given.stats,
+        trace=given.trace,
         profile=given.profile,
         calibrate=given.calibrate,
         list_what=given.list,
@@ -128,8 +131,9 @@ def settings_from_arguments(arguments: Sequence[str]) -> Settings:
         raise UsageError("--background-style none is not known; to leave the room as it is, use --only person.")
     if settings.as_json and settings.list_what is None:
         raise UsageError("--json goes with --list: python run.py --list cameras --json.")
-    if settings.stats is not None and not settings.stats.absolute().parent.is_dir():
-        raise UsageError(f"The folder for --stats {settings.stats} does not exist; create it or name another.")
+    for flag, path in (("--stats", settings.stats), ("--trace", settings.trace)):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise UsageError(f"The folder for {flag} {path} does not exist; create it or name another.")
     if settings.pace is Pace.ALL and any(sink.startswith(STREAMED_TO) for sink in settings.sinks):
         raise UsageError("A stream is sent as it happens; leave --pace all out.")
     return settings
@@ -190,11 +194,12 @@ def _parser() -> argparse.ArgumentParser:
         type=_words,
         help="part of its name, or default: heard in streams and in clips recorded live",
     )
-    add("--engine", metavar="NAME", default="auto", choices=ENGINES, help=", ".join(ENGINES))
+    add("--engine", metavar="NAME", default="auto", type=_engine, help=f"{', '.join(ENGINES)}; openvino:fp32")
     add("--pace", metavar="live|all", type=_pace, help="live: newest frame wins; all: every frame")
     add("--frames", metavar="N", type=_count, help="stop after N frames")
     add("--seconds", metavar="S", type=_positive, help="stop after S seconds")
     add("--stats", metavar="FILE", type=Path, help="write a JSON file with counts and times at the end")
+    add("--trace", metavar="FILE", type=Path, help="write what each stage did when, for chrome://tracing or Perfetto")
     add("--profile", metavar="NAME|FILE", type=_words, help="a person's numbers, which --calibrate has measured")
     add("--calibrate", action="store_true", help="measure your eyes for --profile (default name: me); takes 20 s")
     add("--list", metavar="WHAT", choices=("cameras", "styles", "engines"), help="list cameras, styles or engines")
@@ -256,6 +261,16 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"'{text}' is not a number") from None
+
+
+def _engine(text: str) -> str:
+    name, _, precision = text.partition(":")
+    if name not in ENGINES or (":" in text and precision not in PRECISIONS):
+        wanted = (
+            f"{', '.join(ENGINES)}, with a precision if need be ({', '.join(PRECISIONS)}), for example openvino:fp32"
+        )
+        raise argparse.ArgumentTypeError(f"'{text}' is none of {wanted}")
+    return text
 
 
 def _share(text: str) -> float:

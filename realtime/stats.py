@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import psutil
 
 from realtime.cores import allowed_cores
 from realtime.errors import SinkError
+from realtime.trace import Trace
 from realtime.types import Size
 
 VERSION = "0.1.0"
@@ -62,8 +64,18 @@ class _Times:
 class Stats:
     """Collects while a run goes on. Times are kept in milliseconds."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        cpu_clock: Callable[[], float] = time.process_time,
+        trace: Trace | None = None,
+    ) -> None:
+        """clock, cpu_clock: seconds gone by, and seconds of work of all this process's threads."""
         self._clock = clock
+        self._cpu_clock = cpu_clock
+        self._trace = trace
+        self._warm: tuple[int, float] = (0, 0.0)  # pictures and seconds of work when the warm-up ended
+        self._first_picture_s: float | None = None
         self._started_s: float | None = None
         self._stage_ms = {stage: _Times() for stage in STAGES}
         self._latency_ms = _Times()
@@ -82,7 +94,10 @@ class Stats:
             try:
                 return call(value)
             finally:
-                times.append((self._clock() - start) * 1000)
+                end = self._clock()
+                times.append((end - start) * 1000)
+                if self._trace is not None:
+                    self._trace.add(stage, start, end)
 
         return measured
 
@@ -93,6 +108,7 @@ class Stats:
         """
         if self._first_index is None:
             self._first_index, self._started_s = index, self._clock()
+            self._warm = (0, self._cpu_clock())
         self.frames_in = index - self._first_index + 1
 
     def saw(self, faces: int) -> None:
@@ -105,6 +121,12 @@ class Stats:
         self.frames_out += 1
         self._latency_ms.append((now - grabbed_s) * 1000)
         self._delivered_s.append(now)
+        if self._first_picture_s is None:
+            self._first_picture_s = time.time() - psutil.Process().create_time()
+        if self.frames_out == WARM_UP:
+            self._warm = (self.frames_out, self._cpu_clock())
+        if self._trace is not None:
+            self._trace.add("grab to delivery", grabbed_s, now)
 
     @property
     def dropped(self) -> int:
@@ -117,6 +139,11 @@ class Stats:
             return 0.0
         span = self._delivered_s[-1] - self._delivered_s[0]
         return (len(self._delivered_s) - 1) / span if span > 0 else 0.0
+
+    def cpu_ms_a_picture(self) -> float:
+        """Milliseconds of work of all threads a picture, since the warm-up; 0 while unknown."""
+        pictures = self.frames_out - self._warm[0]
+        return (self._cpu_clock() - self._warm[1]) * 1000 / pictures if pictures > 0 else 0.0
 
     def recent_latency_ms(self) -> float:
         """Median of the last 30 pictures; 0 while unknown."""
@@ -139,7 +166,9 @@ class Stats:
             "seconds": round(seconds, 3),
             "fps": round(self.frames_out / seconds, 2) if seconds > 0 else 0.0,
             "latency_ms": self._latency_ms.percentiles(("p50", "p95", "p99", "max")),
-            "stage_ms": {stage: times.percentiles(("p50", "p95")) for stage, times in self._stage_ms.items()},
+            "stage_ms": {stage: times.percentiles(("p50", "p95", "max")) for stage, times in self._stage_ms.items()},
+            "cpu_ms": round(self.cpu_ms_a_picture(), 2),
+            "first_picture_s": None if self._first_picture_s is None else round(self._first_picture_s, 2),
             "faces_frames": self.faces_frames,
             "held_frames": held_frames,
             "peak_rss_mib": round(_peak_rss_mib()),
@@ -169,8 +198,6 @@ def stats_line(summary: dict[str, Any]) -> str:
 
 def _peak_rss_mib() -> float:
     if sys.platform == "win32":
-        import psutil
-
         return float(psutil.Process().memory_info().peak_wset) / 2**20
     import resource
 

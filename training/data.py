@@ -1,8 +1,8 @@
 """Photos and clips become training examples: drawn once by the teacher, kept on disk, degraded anew every time.
 
-Comes in: a folder of photos, optionally one of clips. Goes out: one `.npz` per picture and kind (raw photo, layers, a
-small copy of the whole picture that exposure is measured on) and, from those, endless batches. Drawing runs in
-processes of its own, batches on any thread.
+Comes in: a folder of photos, optionally one of clips, or pairs of photo and drawing. Goes out: one `.npz` per picture
+and kind (raw photo, layers, a small copy of the whole picture that exposure is measured on) and, from those, endless
+batches. Drawing runs in processes of its own, batches on any thread.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -31,7 +32,9 @@ from realtime.perceive import Perceiver
 from realtime.source.picture import PICTURE_SUFFIXES, read_picture
 from realtime.types import Frame, GrayImage, Mask, RgbImage
 from training.degrade import Degradation, normalised
-from training.teacher import CHIN, FOREHEAD_TOP, Landmarks, draw
+from training.knobs import Knobs
+from training.pairs import changed, find_pairs, fitted, taken_apart
+from training.teacher import CHIN, FOREHEAD_TOP, WEBTOON, Drawing, Landmarks, draw
 
 KINDS = ("background", "face")
 CLIP_SUFFIXES = (".mp4", ".mkv", ".webm", ".mov")
@@ -59,11 +62,12 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A picture to draw: a photo, or (with `frame`) a frame of a clip."""
+    """A picture to draw: a photo, or (with `frame`) a frame of a clip. drawing: the user's own of it, if there is."""
 
     source: Path
     frame: int | None
     held_out: bool
+    drawing: Path | None = None
 
     @property
     def name(self) -> str:
@@ -95,6 +99,12 @@ def find_jobs(photos: Path, clips: Path | None, held_out_clips: Sequence[str]) -
     return jobs
 
 
+def pair_jobs(folder: Path) -> list[Job]:
+    """Every pair of photo and drawing; raises `UsageError` as `find_pairs` does."""
+    pairs = find_pairs(folder, PICTURE_SUFFIXES)
+    return [Job(photo, None, i % HOLD_OUT_EVERY == 0, drawing) for i, (photo, drawing) in enumerate(pairs)]
+
+
 def _files(folder: Path, suffixes: Sequence[str], what: str) -> list[Path]:
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder; --{what} expects a folder of {what}.")
@@ -104,7 +114,7 @@ def _files(folder: Path, suffixes: Sequence[str], what: str) -> list[Path]:
     return files
 
 
-def draw_all(jobs: Sequence[Job], out: Path, workers: int, say: Say) -> None:
+def draw_all(jobs: Sequence[Job], out: Path, workers: int, say: Say, knobs: Knobs = WEBTOON) -> None:
     """Draws what is not drawn yet, as `out/background/NAME.npz` and `out/face/NAME.npz`, with a progress bar.
 
     A picture without a face makes no face example (`out/face/NAME.none` remembers that); one that cannot be read is
@@ -119,7 +129,7 @@ def draw_all(jobs: Sequence[Job], out: Path, workers: int, say: Say) -> None:
         return
     Perceiving(say).close()  # fetches what is missing and tells what is damaged, once
     left.sort(key=lambda job: zlib.crc32(job.name.encode()))  # mixed: the time that is left is told well
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_open_worker, initargs=(out,))
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_open_worker, initargs=(out, knobs))
     try:
         drawn = [pool.submit(_draw_job, job) for job in left]
         rarely = 0.5 if sys.stderr.isatty() else 60
@@ -163,15 +173,15 @@ class Perceiving:
         self._perceive.close()
 
 
-_worker: tuple[Path, Perceiving]  # of a drawing process
+_worker: tuple[Path, Perceiving, Knobs]  # of a drawing process
 
 
-def _open_worker(out: Path) -> None:
+def _open_worker(out: Path, knobs: Knobs) -> None:
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent alone decides; the picture at hand is finished
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
-    _worker = out, Perceiving(print)
+    _worker = out, Perceiving(print), knobs
 
 
 def _leave_with_parent() -> None:
@@ -183,9 +193,12 @@ def _leave_with_parent() -> None:
 
 def _draw_job(job: Job) -> str | None:
     """Draws both kinds; why it could not, or None."""
-    out, perceive = _worker
+    out, perceive, knobs = _worker
     try:
         picture = _read(job)
+        drawing = None
+        if job.drawing is not None:
+            drawing = taken_apart(fitted(read_picture(job.drawing), picture, job.source.stem))
     except LiveToonError as error:
         return str(error)
     if min(picture.shape[:2]) < PHOTO_MIN_PX:
@@ -194,10 +207,12 @@ def _draw_job(job: Job) -> str | None:
     person, faces = perceive(picture)
     seed = zlib.crc32(job.name.encode())
     if faces:
-        _store(face_example(picture, person, faces, np.random.default_rng(seed)), out / "face" / job.name)
+        rng = np.random.default_rng(seed)
+        _store(face_example(picture, person, faces, rng, knobs, drawing), out / "face" / job.name)
     else:
         (out / "face" / f"{job.name}.none").touch()
-    _store(background_example(picture, person, faces, np.random.default_rng(seed)), out / "background" / job.name)
+    rng = np.random.default_rng(seed)
+    _store(background_example(picture, person, faces, rng, knobs, drawing), out / "background" / job.name)
     return None
 
 
@@ -221,9 +236,17 @@ def _read(job: Job) -> RgbImage:
 
 
 def background_example(
-    picture: RgbImage, person: Mask, faces: Sequence[Landmarks], rng: np.random.Generator
+    picture: RgbImage,
+    person: Mask,
+    faces: Sequence[Landmarks],
+    rng: np.random.Generator,
+    knobs: Knobs = WEBTOON,
+    drawing: Drawing | None = None,
 ) -> Example:
-    """The whole picture at a scale at which a webcam frame 640 wide shows a person: the face `FACE_PX` high."""
+    """The whole picture at a scale at which a webcam frame 640 wide shows a person: the face `FACE_PX` high.
+
+    drawing: the user's own layers, of the picture's size, instead of the teacher's.
+    """
     h, w = picture.shape[:2]
     if faces and w < 1.2 * h:
         height = max(float(np.linalg.norm(f[CHIN] - f[FOREHEAD_TOP])) for f in faces)
@@ -233,13 +256,27 @@ def background_example(
         scale = min(640 / w, 1.3) * float(np.exp(rng.uniform(np.log(0.55), 0)))  # clips: small faces too
     scale = max(scale, SIDE_MIN_PX / min(h, w))
     size = (round(w * scale), round(h * scale))
-    photo = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    photo = cv2.resize(picture, size, interpolation=how)
     ratio = np.array([size[0] / w, size[1] / h], np.float32)
-    return _example(photo, person, [f[:, :2] * ratio for f in faces], photo, 0)
+    if drawing is not None:
+        return _example(photo, changed(drawing, lambda layer: cv2.resize(layer, size, interpolation=how)), photo, 0)
+    faces = [f[:, :2] * ratio for f in faces]
+    return _example(photo, _taught(photo, person, faces, photo, knobs), photo, 0)
 
 
-def face_example(picture: RgbImage, person: Mask, faces: Sequence[Landmarks], rng: np.random.Generator) -> Example:
-    """The largest face's crop, turned by up to 8 degrees and scaled by 0.85 to 1.15, with a margin for shifts."""
+def face_example(
+    picture: RgbImage,
+    person: Mask,
+    faces: Sequence[Landmarks],
+    rng: np.random.Generator,
+    knobs: Knobs = WEBTOON,
+    drawing: Drawing | None = None,
+) -> Example:
+    """The largest face's crop, turned by up to 8 degrees and scaled by 0.85 to 1.15, with a margin for shifts.
+
+    drawing: the user's own layers, of the picture's size, instead of the teacher's.
+    """
     face = max(faces, key=lambda f: float(np.ptp(f[:, 1])))
     border = FACE_MARGIN_PX + CONTEXT_PX
     side = CROP_PX + 2 * border
@@ -248,18 +285,31 @@ def face_example(picture: RgbImage, person: Mask, faces: Sequence[Landmarks], rn
     turn[:, 2] += border
     matrix = turn @ np.vstack([crop_matrix(face), [0, 0, 1]])
     shrink = min(1.0, 1.5 * float(np.hypot(*matrix[0, :2])))  # warping does not average: shrink first
-    small = cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA) if shrink < 1 else picture
     to_canvas = matrix @ np.diag([1 / shrink, 1 / shrink, 1])
-    canvas = cv2.warpAffine(small, to_canvas, (side, side), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+
+    def shrunk(picture: Any) -> Any:
+        return cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA) if shrink < 1 else picture
+
+    def cut_out(picture: Any) -> Any:
+        return cv2.warpAffine(picture, to_canvas, (side, side), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+
+    small = shrunk(picture)
+    canvas = cut_out(small)
+    if drawing is not None:
+        return _example(canvas, changed(drawing, lambda layer: cut_out(shrunk(layer))), small, CONTEXT_PX)
     mask = cv2.resize(person, (small.shape[1], small.shape[0]))
     mask = cv2.warpAffine(mask, to_canvas, (side, side), borderMode=cv2.BORDER_REPLICATE)
     points = [f[:, :2] @ matrix[:, :2].T + matrix[:, 2] for f in faces]
-    return _example(canvas, mask, points, small, CONTEXT_PX)  # type: ignore[arg-type]
+    return _example(canvas, _taught(canvas, mask, points, small, knobs), small, CONTEXT_PX)  # type: ignore[arg-type]
 
 
-def _example(photo: RgbImage, person: Mask, faces: Sequence[Landmarks], whole: RgbImage, cut: int) -> Example:
-    """Normalised by the whole picture's exposure, drawn, then `cut` pixels taken off each side."""
-    drawing = draw(apply_exposure(photo, measure_exposure(whole)), person, faces)
+def _taught(photo: RgbImage, person: Mask, faces: Sequence[Landmarks], whole: RgbImage, knobs: Knobs) -> Drawing:
+    """Normalised by the whole picture's exposure, drawn by the teacher."""
+    return draw(apply_exposure(photo, measure_exposure(whole)), person, faces, knobs)
+
+
+def _example(photo: RgbImage, drawing: Drawing, whole: RgbImage, cut: int) -> Example:
+    """The photo and its layers with `cut` pixels taken off each side."""
     scale = min(1.0, 256 / max(whole.shape[:2]))
     small = cv2.resize(whole, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)  # keeps extremes
     inside = np.s_[cut : photo.shape[0] - cut, cut : photo.shape[1] - cut]

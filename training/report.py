@@ -20,6 +20,7 @@ from realtime.layers import Finish, Layers, draw_layers
 from realtime.types import Mask, RgbImage, Size
 from training.data import Example
 from training.degrade import Degradation, normalised
+from training.knobs import Knobs
 from training.student import MULTIPLE_PX, Generator, Student
 from training.teacher import Landmarks, draw
 
@@ -83,7 +84,9 @@ def _target(example: Example, shape: tuple[int, ...]) -> Layers:
     return Layers(np.ascontiguousarray(example.flat[:h, :w]), np.ascontiguousarray(example.ink[:h, :w]))
 
 
-def measure_flicker(student: Student, examples: Sequence[Example], perceive: Perceive) -> dict[str, float]:
+def measure_flicker(
+    student: Student, examples: Sequence[Example], perceive: Perceive, knobs: Knobs
+) -> dict[str, float]:
     """Mean |difference|, 0..255, of two composed drawings of one still picture with fresh noise, by who drew."""
     student_scores, teacher_scores = [], []
     for i, example in enumerate(examples):
@@ -93,7 +96,7 @@ def measure_flicker(student: Student, examples: Sequence[Example], perceive: Per
         noisy = [_noisy(example.photo, rng) for _ in range(2)]
         seen = [apply_exposure(picture, exposure) for picture in noisy]
         student_scores.append(_difference([compose(run_student(student, picture)) for picture in seen]))
-        layers = [draw(picture, person, faces) for picture in seen]
+        layers = [draw(picture, person, faces, knobs) for picture in seen]
         u8 = [[(layer * 255 + 0.5).astype(np.uint8) for layer in (d.flat, d.ink)] for d in layers]
         teacher_scores.append(_difference([compose(Layers(flat, ink)) for flat, ink in u8]))
     return {

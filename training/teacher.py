@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.types import Mask, RgbImage
+from training.knobs import FlatKnobs, GradeKnobs, InkKnobs, Knobs
 
 Field = NDArray[np.floating[Any]]  # (h, w) f32
 LabImage = NDArray[np.floating[Any]]  # (h, w, 3) f32, CIE Lab: L 0..100
@@ -38,10 +39,11 @@ FOREHEAD_TOP, FOREHEAD, NOSE_TIP, CHIN = 10, 151, 4, 152
 
 EYE_MIDDLES = ((33, 133, 159, 145), (263, 362, 386, 374))  # corners and lids: their mean is the middle of the opening
 
-SKIN_MEDIAN = 0.03  # half side of the median, in face heights
 FOREHEAD_STEP = 3  # most that two neighbouring pixels of smoothed skin differ, 1/255
 RAYS = 120  # directions in which the rim of glasses is sought around an eye
 RIDGE = 0.02  # what a thin frame of low contrast gives in `_ridge`
+SOFT_BELOW = 7.0  # difference of lightness and colour, in Lab, that softening takes for no edge
+WEBTOON = Knobs()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,15 +72,15 @@ class _Places:
     faces: Sequence[Landmarks] = ()
 
 
-def draw(rgb: RgbImage, person: Mask, faces: Sequence[Landmarks] = ()) -> Drawing:
+def draw(rgb: RgbImage, person: Mask, faces: Sequence[Landmarks] = (), knobs: Knobs = WEBTOON) -> Drawing:
     """Draws the exposure-normalised photo. `person` may have any size and is stretched over the photo."""
     photo = np.ascontiguousarray(rgb)
     lab = _lab(photo)
     calm = cv2.ximgproc.rollingGuidanceFilter(photo, d=-1, sigmaColor=22, sigmaSpace=2.5, numOfIter=4)
     places = _find_places(photo, calm, lab, person, faces)
-    flat_lab = _flatten(calm, places)
-    ink = _ink(photo, flat_lab, places)
-    flat = cv2.cvtColor(_grade(flat_lab, places), cv2.COLOR_LAB2RGB)
+    flat_lab = _flatten(calm, places, knobs.flat)
+    ink = _ink(photo, flat_lab, places, knobs.ink)
+    flat = cv2.cvtColor(_grade(flat_lab, places, knobs.grade), cv2.COLOR_LAB2RGB)
     return Drawing(np.clip(flat, 0, 1).astype(np.float32), ink)
 
 
@@ -207,32 +209,34 @@ def _band(mask: Mask, half_px: int) -> Field:
 # --- flat colour ----------------------------------------------------------------------------------------------------
 
 
-def _flatten(calm: RgbImage, places: _Places) -> LabImage:
+def _flatten(calm: RgbImage, places: _Places, knobs: FlatKnobs) -> LabImage:
     """Lab of the colour areas: rolling guidance (Zhang 2014) takes texture away, mean shift (Comaniciu 2002) joins
     what is alike in the figure; the room is softened as paint is, and skin keeps its form only."""
-    figure = cv2.medianBlur(cv2.pyrMeanShiftFiltering(calm, 7, 14, maxLevel=1), 5)
+    figure = cv2.medianBlur(cv2.pyrMeanShiftFiltering(calm, 7, knobs.figure_join, maxLevel=1), 5)
 
     h, w = calm.shape[:2]
     half = cv2.resize(calm, (w // 2, h // 2), interpolation=cv2.INTER_AREA)  # what wants no detail is done at half size
-    far = cv2.ximgproc.rollingGuidanceFilter(half, d=-1, sigmaColor=26, sigmaSpace=3.0, numOfIter=3)
+    far = cv2.ximgproc.rollingGuidanceFilter(half, d=-1, sigmaColor=knobs.room_join, sigmaSpace=3.0, numOfIter=3)
     far = cv2.medianBlur(cv2.bilateralFilter(far, -1, 20, 3.5), 5)
-    far = cv2.GaussianBlur(cv2.resize(far, (w, h), interpolation=cv2.INTER_LINEAR), (0, 0), 1.0)
+    far = cv2.GaussianBlur(cv2.resize(far, (w, h), interpolation=cv2.INTER_LINEAR), (0, 0), max(knobs.room_blur, 0.1))
     masses = cv2.ximgproc.rollingGuidanceFilter(half, d=-1, sigmaColor=30, sigmaSpace=2.0, numOfIter=3)
-    masses = cv2.resize(cv2.pyrMeanShiftFiltering(masses, 5, 20, maxLevel=1), (w, h), interpolation=cv2.INTER_CUBIC)
+    masses = cv2.resize(
+        cv2.pyrMeanShiftFiltering(masses, 5, knobs.hair_join, maxLevel=1), (w, h), interpolation=cv2.INTER_CUBIC
+    )
     masses = cv2.medianBlur(masses, 7)
 
-    lab = _lab(figure)
-    lab = _over(lab, _lab(masses), places.hair)
+    lab = _softened(_lab(figure), knobs.figure_blur * places.unit)
+    lab = _over(lab, _softened(_lab(masses), knobs.hair_blur * places.unit), places.hair)
     if places.skin_tone is not None:
         where = places.skin * (1 - places.features) * (1 - places.brows)
-        lab = _over(lab, _form_of_skin(_lab(calm), where, places.unit), where)
+        lab = _over(lab, _form_of_skin(_lab(calm), where, places.unit, knobs), where)
     lab = _over(lab, _lab(far), 1 - places.person)
     # contours of the tone areas become smooth curves without crossing real edges
     lab[..., 0] = 100 * cv2.ximgproc.guidedFilter(lab[..., 0] / 100, lab[..., 0] / 100, 3, 2e-4)
     return lab
 
 
-def _form_of_skin(lab: LabImage, skin: Field, unit: float) -> LabImage:
+def _form_of_skin(lab: LabImage, skin: Field, unit: float, knobs: FlatKnobs) -> LabImage:
     """Light and shade of skin in few large shapes with smooth outlines, in one even colour.
 
     Medians move outlines by their curvature (Guichard and Morel 1995): corners go, edges stay. What is not skin is
@@ -242,46 +246,56 @@ def _form_of_skin(lab: LabImage, skin: Field, unit: float) -> LabImage:
     amount = cv2.GaussianBlur(skin, (0, 0), around)[..., None] + 1e-3
     mean = cv2.GaussianBlur(lab * skin[..., None], (0, 0), around) / amount
     lightness = mean[..., 0] + _smoothstep(0.2, 0.7, skin) * (lab[..., 0] - mean[..., 0])
-    side = 2 * max(1, round(SKIN_MEDIAN * unit)) + 1
+    side = 2 * max(1, round(knobs.skin_shapes * unit)) + 1
     u8 = np.clip(lightness * 2.55 + 0.5, 0, 255).astype(np.uint8)
     for _ in range(3):
         u8 = cv2.medianBlur(u8, side)
-    lightness = cv2.GaussianBlur(u8.astype(np.float32) / 2.55, (0, 0), 0.008 * unit)
+    lightness = cv2.GaussianBlur(u8.astype(np.float32) / 2.55, (0, 0), max(knobs.skin_blur, 1e-3) * unit)
     return np.dstack([lightness, mean[..., 1:]]).astype(np.float32)
 
 
-def _grade(lab: LabImage, places: _Places) -> LabImage:
+def _grade(lab: LabImage, places: _Places, knobs: GradeKnobs) -> LabImage:
     """Bright, slightly warm, dull colours livelier; skin keeps its own tone and its form."""
     lightness: Field = np.clip(lab[..., 0] / 100, 0, 1)
     ab = lab[..., 1:]
     if places.skin_tone is not None:
         lightness, ab = _tame_highlights(lightness, ab, places)
-    lifted = _lift(lightness)
+    lifted = _lift(lightness, knobs.lift)
     if places.skin_tone is not None:
-        lifted = lifted + _skin_share(places) * (_model_skin(lifted, places) - lifted)
+        skin = _skin_share(places)
+        lifted = lifted + skin * (_model_skin(lifted, places, knobs) - lifted)
+        ab = ab + knobs.skin_glow * _glow(lightness, places)
     chroma = np.hypot(ab[..., 0], ab[..., 1])[..., None]
-    ab = ab * (1 + 0.38 * np.exp(-chroma / 22))
-    warm = np.array([0.3, 1.2], np.float32) * lifted[..., None]
+    ab = ab * (1 + knobs.lively * np.exp(-chroma / 22))
+    warm = np.array([0.25, 1.0], np.float32) * (knobs.warmth * lifted[..., None])
     return np.concatenate([100 * np.clip(lifted, 0, 1)[..., None], ab + warm], -1).astype(np.float32)
 
 
-def _lift(lightness: Field) -> Field:
-    return lightness + 0.55 * lightness**2 * (1 - lightness) + 0.015  # type: ignore[no-any-return]
+def _lift(lightness: Field, amount: float) -> Field:
+    return lightness + amount * lightness**2 * (1 - lightness) + 0.015  # type: ignore[no-any-return]
 
 
-def _model_skin(lifted: Field, places: _Places) -> Field:
+def _model_skin(lifted: Field, places: _Places, knobs: GradeKnobs) -> Field:
     """The middle tone of fair skin comes to lie near 0.85, of darker skin near 0.71, in the midst of a tone step:
     lights and shades about it then show as steps of their own. Dark skin stays where it is. Light shades are deepened
     and deep ones held, so that skin has two or three tones in any light; brows, beard and fringe stay as dark as they
     are."""
     assert places.skin_tone is not None
     middle = float(places.skin_tone[0]) / 100
-    bright = float(_lift(np.float32(middle)))  # type: ignore[arg-type]
+    bright = float(_lift(np.float32(middle), knobs.lift))  # type: ignore[arg-type]
     aim = middle + _ramp(0.40, 0.62, middle) * (0.71 + 0.14 * _ramp(0.73, 0.86, bright) - middle)
-    about = lifted - bright
+    about = (lifted - bright) * knobs.skin_relief
     sure = _smoothstep(0.55, 0.9, places.skin) * (1 - places.brows) * (1 - places.features)
     shade = 1.15 * about + sure * (0.30 * np.tanh(about * (1.5 / 0.30)) - 1.15 * about)
     return aim + np.where(about < 0, shade, about)  # type: ignore[no-any-return]
+
+
+def _glow(lightness: Field, places: _Places) -> Field:
+    """Red of light that went through skin, (h, w, 2) in Lab's a and b: strongest where shade begins."""
+    assert places.skin_tone is not None
+    sure = _smoothstep(0.4, 0.9, places.skin) * (1 - places.brows) * (1 - places.features)
+    shade = np.clip((float(places.skin_tone[0]) / 100 - lightness) / 0.25, 0, 2)
+    return (sure * shade * np.exp(1 - shade))[..., None] * np.array([1.0, 0.35], np.float32)  # type: ignore[no-any-return]
 
 
 def _skin_share(places: _Places) -> Field:
@@ -305,7 +319,7 @@ def _tame_highlights(lightness: Field, ab: Field, places: _Places) -> tuple[Fiel
 # --- ink ------------------------------------------------------------------------------------------------------------
 
 
-def _ink(photo: RgbImage, flat_lab: LabImage, places: _Places) -> Field:
+def _ink(photo: RgbImage, flat_lab: LabImage, places: _Places, knobs: InkKnobs) -> Field:
     """Flow-guided difference of Gaussians (Kang 2007; tanh ramp as in Winnemoeller 2012), with a threshold, weight
     and shortest line that depend on what the place is; rims of glasses as lines of their own."""
     calm = cv2.ximgproc.rollingGuidanceFilter(photo, d=-1, sigmaColor=18, sigmaSpace=1.6, numOfIter=2)
@@ -327,12 +341,22 @@ def _ink(photo: RgbImage, flat_lab: LabImage, places: _Places) -> Field:
     gate = np.maximum(0.2 + 0.8 * edge, outline)
     ink = np.tanh(np.clip(line - threshold, 0, None) * gain) * gate * _smoothstep(0.12, 0.45, fine.coherence)
 
-    strands = _strands(lab, p)
+    ink = ink * _weights(knobs, p)
+    strands = _strands(lab, p) * knobs.hair
     ink = ink * (1 - p.hair * (1 - p.silhouette)) + strands * p.hair * (1 - p.silhouette)
     ink = np.clip(ink * 1.2 - 0.1, 0, 1) * (1 - 0.9 * p.brows * (1 - p.features))
-    ink = _without_short_lines(ink, p)
-    ink = np.maximum(ink, _glasses(_lab(photo)[..., 0] * np.float32(0.01), p))
+    ink = _without_short_lines(ink, p, knobs.shortest)
+    ink = np.maximum(ink, _glasses(_lab(photo)[..., 0] * np.float32(0.01), p) * knobs.glasses)
     return ink.astype(np.float32)
+
+
+def _weights(knobs: InkKnobs, places: _Places) -> Field | float:
+    """How strong lines are by where they are."""
+    if (knobs.figure, knobs.room, knobs.wrinkles) == (1, 1, 1):
+        return 1.0
+    inside = np.maximum(places.person, places.silhouette)
+    wrinkles = places.smooth * (1 - places.jaw)
+    return (knobs.room + (knobs.figure - knobs.room) * inside) * (1 + (knobs.wrinkles - 1) * wrinkles)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -403,7 +427,7 @@ def _strands(lab: LabImage, places: _Places) -> Field:
     return cv2.resize(strands.astype(np.float32), (w, h), interpolation=cv2.INTER_CUBIC).clip(0, 1)  # type: ignore[no-any-return]
 
 
-def _without_short_lines(ink: Field, places: _Places) -> Field:
+def _without_short_lines(ink: Field, places: _Places, factor: float) -> Field:
     """Takes out dashes and specks: lines shorter than an artist would bother to draw there."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats((ink > 0.22).astype(np.uint8), connectivity=8)
     extent = np.hypot(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])
@@ -417,7 +441,7 @@ def _without_short_lines(ink: Field, places: _Places) -> Field:
     ):
         inside = np.bincount(labels.ravel(), field.ravel(), count) / np.maximum(area, 1)
         shortest = np.where(inside > 0.5, length * places.unit, shortest)
-    keep = np.clip((extent / np.maximum(shortest, 1) - 0.8) / 0.4, 0, 1).astype(np.float32)
+    keep = np.clip((extent / np.maximum(factor * shortest, 1) - 0.8) / 0.4, 0, 1).astype(np.float32)
     keep[0] = 1.0
     return ink * cv2.blur(keep[cv2.dilate(labels.astype(np.float32), np.ones((3, 3))).astype(np.int32)], (3, 3))  # type: ignore[no-any-return]
 
@@ -539,6 +563,13 @@ def _round_trip(values: NDArray[np.floating[Any]], length: int) -> NDArray[np.fl
 
 def _lab(rgb: RgbImage) -> LabImage:
     return cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)  # type: ignore[return-value]
+
+
+def _softened(lab: LabImage, radius_px: float) -> LabImage:
+    """Soft within areas and crisp between them (guided filter, He 2010)."""
+    if radius_px < 0.5:
+        return lab
+    return cv2.ximgproc.guidedFilter(lab, lab, max(1, round(radius_px)), SOFT_BELOW**2)  # type: ignore[return-value]
 
 
 def _over(below: LabImage, above: LabImage, share: Field) -> LabImage:

@@ -18,6 +18,7 @@ from realtime.colours import graded, is_tinted, tint_tables
 from realtime.types import GrayImage, RgbImage, Size
 
 Table = NDArray[np.uint8]  # (256,)
+MOST_SIMPLIFIED_PX = 15
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,6 +72,11 @@ class Finish:
     shade_tint: float = 0.0
     light_hue: float = 40.0
     light_tint: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError` for areas that would take for ever to simplify."""
+        if not 0 <= self.simplify <= MOST_SIMPLIFIED_PX:
+            raise ValueError(f"'simplify' is not between 0 and {MOST_SIMPLIFIED_PX}")
 
 
 def draw_layers(layers: Layers, size: Size, finish: Finish) -> tuple[RgbImage, GrayImage]:

@@ -8,7 +8,7 @@ its strokes straight. Paper is the page itself and stays where it is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 
 import cv2
@@ -22,6 +22,7 @@ FAR_PX = 0.05  # share of the picture's width that a part may move between two f
 HEAD = 1.45  # a head is so much larger than its face oval
 DOT_EDGE, STROKE_EDGE = 4.4, 1.8  # levels of ink a level of tone: how sharp the edge of a dot or stroke is
 GLOW_SHRINK = 8
+LEAST_PITCH_PX = 3.0  # finer dots would be noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,12 @@ class Page:
     paper_blue: float = 1.0
     grain: float = 0.0
     glow: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError` for a number that no page can have."""
+        for name, most in ({field.name: 1.0 for field in fields(self)} | {"pitch": 0.1, "chroma": 2.0}).items():
+            if not 0 <= getattr(self, name) <= most:
+                raise ValueError(f"'{name}' of the page is not between 0 and {most:g}")
 
     @property
     def wants_mask(self) -> bool:
@@ -96,7 +103,7 @@ class Print:
         size = scene.frame.size
         self._follow(scene)
         page = self.page
-        pitch = max(3.0, page.pitch * size.height)
+        pitch = max(LEAST_PITCH_PX, page.pitch * size.height)
         sheet = _dots(size, pitch) if page.dots > 0 else _strokes(size, pitch)
         threshold = _moved(sheet, self._room, size)
         person = cv2.resize(scene.person, (size.width, size.height))

@@ -32,6 +32,11 @@ class Shape:
     eyes: float = 0.0
     nose: float = 0.0
 
+    def __post_init__(self) -> None:
+        """Raises `ValueError` for a face that cannot be made."""
+        if not (0 <= self.eyes <= 2 and 0 <= self.nose <= 1):
+            raise ValueError("'eyes' of the shape is not between 0 and 2, or 'nose' not between 0 and 1")
+
 
 def with_shape_strength(shape: Shape, strength: float) -> Shape:
     """The shape at a strength of 0..1."""

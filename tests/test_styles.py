@@ -93,6 +93,9 @@ def test_a_near_name_is_suggested(own: Path) -> None:
         ('[finish]\nchroma = "much"', "not a number"),
         ("finish = 3", "not a table"),
         ('face = "gone"', "neither in the pack"),
+        ("[page]\npitch = 5", "'pitch' of the page is not between 0 and 0.1"),
+        ("[shape]\nnose = 3.3", "'nose' not between 0 and 1"),
+        ("[finish]\nsimplify = 900", "not between 0 and 15"),
     ],
 )
 def test_a_damaged_pack_is_one_line_and_keeps_no_other_from_loading(own: Path, definition: str, says: str) -> None:

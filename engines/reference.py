@@ -71,6 +71,17 @@ class OnnxRuntimeEngine:
         self.close()
 
 
+def open_session(network: bytes) -> Any:
+    """ONNX Runtime's session of any ONNX, on the CPU; raises `EngineError`."""
+    options = _onnxruntime().SessionOptions()
+    options.intra_op_num_threads = thread_count()
+    options.log_severity_level = 3
+    try:
+        return _onnxruntime().InferenceSession(network, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # as above
+        raise EngineError(f"ONNX Runtime cannot open the network: {str(error).splitlines()[0][:200]}") from error
+
+
 def run_network(network: bytes, rgb: RgbImage) -> NDArray[np.uint8]:
     """What a network of `network.gpu_network` makes of an (h, w, 3) picture, on the CPU; raises `EngineError`."""
     try:

@@ -44,6 +44,7 @@ def test_no_two_shipped_styles_draw_alike_and_the_old_choices_are_there(own: Pat
     shipped = [found[name] for name in named.split()]
     assert len({(s.background, s.finish, s.page, s.shape) for s in shipped}) == len(shipped)
     assert all(s.licence == "MIT" and s.title != s.name for s in shipped)
+    assert all((styles.SHIPPED / s.name / "preview.jpg").is_file() for s in shipped)
     assert all(s.touch_up.eye_scale > 0 and s.touch_up.lashes > 0 for s in shipped), "eyes live in every style"
 
 

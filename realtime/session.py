@@ -109,6 +109,7 @@ def _run_filter(settings: Settings, style: Style | None, profile: Profile | None
                 fps=settings.fps,
                 pace=_pace(settings),
                 say=say,
+                play=settings.play,
                 sinks=[camera.device for camera in written if camera.device is not None],
                 rests=idle,
             )

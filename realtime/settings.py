@@ -31,6 +31,14 @@ class Pace(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Play:
+    """Which part of a clip is shown. start_s: what comes before is left out. loop: again and again, without sound."""
+
+    start_s: float = 0.0
+    loop: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Background:
     """What becomes of the room: `kind` is style, blur, color, image or transparent.
 
@@ -83,6 +91,7 @@ class Settings:
     microphone: str | None = None
     engine: str = "auto"
     pace: Pace | None = None
+    play: Play = Play()
     frames: int | None = None
     seconds: float | None = None
     stats: Path | None = None
@@ -117,6 +126,7 @@ def settings_from_arguments(arguments: Sequence[str]) -> Settings:
         microphone=given.microphone,
         engine=given.engine,
         pace=given.pace,
+        play=Play(given.start, given.loop),
         frames=given.frames,
         seconds=given.seconds,
         stats=given.stats,
@@ -156,8 +166,8 @@ def _parser() -> argparse.ArgumentParser:
         "--source",
         metavar="URI",
         type=_words,
-        help="camera (0, /dev/video2, part of its name), clip, picture, stream URL, demo, test:1280x720@30; "
-        "default: the first camera, else demo",
+        help="camera (0, /dev/video2, part of its name), clip, picture, stream URL, folder, screen, "
+        "screen:X,Y,WxH, demo, test:1280x720@30; default: the first camera, else demo",
     )
     add(
         "--sink",
@@ -196,6 +206,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--engine", metavar="NAME", default="auto", type=_engine, help=f"{', '.join(ENGINES)}; openvino:fp32")
     add("--pace", metavar="live|all", type=_pace, help="live: newest frame wins; all: every frame")
+    add("--start", metavar="S", default=0.0, type=_seconds, help="leave out the first S seconds of a clip")
+    add("--loop", action="store_true", help="show a clip again and again, without its sound")
     add("--frames", metavar="N", type=_count, help="stop after N frames")
     add("--seconds", metavar="S", type=_positive, help="stop after S seconds")
     add("--stats", metavar="FILE", type=Path, help="write a JSON file with counts and times at the end")
@@ -291,6 +303,13 @@ def _positive(text: str) -> float:
     value = _number(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = _number(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is below 0")
     return value
 
 

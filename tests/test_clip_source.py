@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from realtime.errors import SourceError
+from realtime.errors import SourceError, UsageError
+from realtime.settings import Pace, Play
 from realtime.source import Source, open_source
 from realtime.source.picture import read_picture
 from realtime.types import Frame, Size
@@ -235,3 +236,40 @@ def test_the_orientation_of_a_photo_is_applied(tmp_path: Path) -> None:
     frame = frames_of(path)[0]
     assert frame.size == Size(48, 64)
     np.testing.assert_allclose(corner_colours(frame), np.roll(QUARTERS, 1, axis=0), atol=16)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "webm"])
+@pytest.mark.parametrize("offset_s", [0.0, 4.0])  # of the file's own first picture
+def test_start_leaves_out_what_comes_before_and_no_more(tmp_path: Path, suffix: str, offset_s: float) -> None:
+    codec = "libvpx-vp9" if suffix == "webm" else "libx264"
+    times = [offset_s + i / 10 for i in range(60)]
+    path = write_clip(tmp_path / f"c.{suffix}", times_s=times, codec=codec, options={"g": "250"})
+    said: list[str] = []
+    with open_source(str(path), size=None, fps=None, pace=None, say=said.append, play=Play(2.5)) as source:
+        frames = [frame.t for frame in iter(source.read, None)]
+    with open_(path) as source:
+        whole = [frame.t for frame in iter(source.read, None)]
+    assert frames == pytest.approx(whole[25:], abs=0.002)
+    assert said == []
+
+
+def test_a_looped_clip_begins_at_its_start_again_and_its_clock_goes_on(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "c.mp4", times_s=[i / 10 for i in range(10)])
+    said: list[str] = []
+    with open_source(str(path), size=None, fps=None, pace=Pace.ALL, say=said.append, play=Play(0.6, True)) as source:
+        times = [frame.t for frame in (source.read() for _ in range(11)) if frame is not None]
+        assert source.frame_count is None
+    assert np.diff(times) == pytest.approx(
+        [0.1] * 3 + [1 / source.fps] + [0.1] * 3 + [1 / source.fps] + [0.1] * 2, abs=0.01
+    )
+
+
+def test_a_start_behind_the_end_and_a_start_of_no_clip_are_sentences(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "c.mp4")
+    with pytest.raises(SourceError, match="no picture at 9 s or later"):
+        open_source(str(path), size=None, fps=None, pace=None, say=lambda _: None, play=Play(9))
+    picture = tmp_path / "p.png"
+    cv2.imwrite(str(picture), quarters(64, 48))
+    for word in (str(picture), "test", "screen", "rtsp://host/x"):
+        with pytest.raises(UsageError, match="go with a clip"):
+            open_source(word, size=None, fps=None, pace=None, say=lambda _: None, play=Play(loop=True))

@@ -67,6 +67,7 @@ def test_colour_is_read_as_red_green_blue() -> None:
         ("--sink rtmp:///live", "names no server"),
         ("--sink srt://user:secret@host", "srt://host names no port"),
         ("--sink rtsp://host:port/x", "names no port"),
+        ("--start -1", "below 0"),
         ("--sink srt://host:9000 --pace all", "sent as it happens"),
         ("--json", "--list"),
         ("--list things", "cameras"),

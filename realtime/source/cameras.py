@@ -6,9 +6,7 @@ Comes in: an index, a path, a name or part of it. Goes out: `CameraInfo`. Any th
 from __future__ import annotations
 
 import difflib
-import json
 import re
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,13 +31,10 @@ class CameraInfo:
 
 
 def list_cameras() -> list[CameraInfo]:
-    """The cameras of this machine, by index; virtual cameras (v4l2loopback, where a sink may write) are left out.
-
-    On macOS and Windows the order is the system's, which OpenCV's indexes follow in most cases.
-    """
+    """The cameras of this machine, by index; on Linux without virtual ones (v4l2loopback, where a sink may write)."""
     if sys.platform == "linux":
         return [camera for camera, driver in linux_cameras() if driver != _LOOPBACK_DRIVER]
-    return [CameraInfo(index, None, name) for index, name in enumerate(_names_from_system())]
+    return _others_cameras()
 
 
 def find_camera(wanted: str) -> CameraInfo:
@@ -125,17 +120,13 @@ def _readable(path: Path) -> bool:
     return True
 
 
-def _names_from_system() -> list[str]:
-    """Camera names as macOS or Windows lists them; none when it cannot be asked."""
-    if sys.platform == "darwin":
-        command = ["system_profiler", "SPCameraDataType", "-json"]
-    else:
-        command = ["powershell", "-NoProfile", "-Command", "Get-CimInstance Win32_PnPEntity -Filter "
-                   "\"PNPClass='Camera' OR PNPClass='Image'\" | ForEach-Object { $_.Name }"]  # fmt: skip
+def _others_cameras() -> list[CameraInfo]:
+    """The cameras of macOS or Windows, by the numbers that OpenCV gives them; none when the system cannot be asked."""
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
-        if sys.platform == "darwin":
-            return [str(entry["_name"]) for entry in json.loads(answer)["SPCameraDataType"]]
-    except (OSError, subprocess.SubprocessError, ValueError, KeyError):
+        import cv2
+        from cv2_enumerate_cameras import enumerate_cameras
+
+        found = enumerate_cameras(cv2.CAP_AVFOUNDATION if sys.platform == "darwin" else cv2.CAP_DSHOW)
+    except Exception:  # not installed, or whatever the system's interface raises
         return []
-    return [line.strip() for line in answer.splitlines() if line.strip()]
+    return sorted((CameraInfo(c.index, None, c.name or "") for c in found), key=lambda camera: camera.index)

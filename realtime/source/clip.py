@@ -26,6 +26,7 @@ _ATTACHED_PICTURE = 1024  # AV_DISPOSITION_ATTACHED_PIC: the cover of a piece of
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
 _HD_HEIGHT = 720  # untagged video from here on is BT.709, below BT.601: what players assume
 _SQUARE_ENOUGH = 0.02  # pixels this little off square are the rounding of an encoder
+_EARLY_S = 0.001  # times are rounded
 _MISSING_S, _MISSING_SHARE = 0.5, 0.02  # a header may count a frame or two that an edit list hides; more is damage
 
 
@@ -33,6 +34,7 @@ class Clip:
     """The first video track of a file or stream.
 
     address: a path or URL. what: it in the user's words. repeat: starts anew at the end, its clock going on.
+    start_s: what comes before is left out.
     options: FFmpeg's. timeout_s: for opening and for each read of a stream.
     say: is told when a damaged file ends early; what could be read was given.
     Raises `SourceError`.
@@ -46,6 +48,7 @@ class Clip:
         what: str,
         say: Callable[[str], None],
         repeat: bool = False,
+        start_s: float = 0.0,
         stream: bool = False,
         options: dict[str, str] | None = None,
         timeout_s: tuple[float, float] | None = None,
@@ -54,6 +57,7 @@ class Clip:
         self._what = what
         self._say = say
         self._repeat = repeat
+        self._start_s = start_s
         self._stream = stream
         self._options = options or {}
         self._timeout_s = timeout_s
@@ -63,9 +67,12 @@ class Clip:
         self._shift_s = 0.0  # of this round of a repeated clip
         self._last_t: float | None = None
         self._damaged = 0
+        self._from_s: float | None = None
         try:
             self._pictures = self._open()
             first = next(self._pictures, None)
+            if first is None and start_s:
+                raise SourceError(f"{what} has no picture at {start_s:g} s or later; name an earlier --start.")
             if first is None:
                 raise SourceError(f"{what} has no picture that can be read: it is empty or damaged.")
         except BaseException:
@@ -77,7 +84,7 @@ class Clip:
         own = Size(first.shape[1], first.shape[0])
         self.size = checked_size(own, size, what)
         self.live = False
-        self.frame_count: int | None = None if repeat or stream else _frame_count(track, self.fps)
+        self.frame_count: int | None = None if repeat or stream else _frame_count(track, self.fps, start_s)
         self.clip: Path | None = None if repeat or stream else Path(address)
         boxed = "" if own == self.size else f", letterboxed to {self.size}"
         self.name = f"{what}, {own} at {self.fps:.4g} fps{boxed}"
@@ -128,6 +135,15 @@ class Clip:
         self._track: Any = wanted[0]
         self._track.codec_context.options = {"max_pixels": str(LARGEST_PX * LARGEST_PX)}
         self._track.thread_type = "SLICE" if self._stream else "AUTO"  # frame threads cost a stream latency
+        if self._start_s:
+            begin_s = float((self._track.start_time or 0) * self._track.time_base)
+            try:
+                self._container.seek(round((begin_s + self._start_s) * 1_000_000))
+            except av.FFmpegError as error:
+                raise SourceError(
+                    f"{self._what} cannot be started at {self._start_s:g} s ({_reason(error)}); leave --start out."
+                ) from error
+            self._from_s = begin_s + self._start_s - _EARLY_S
         return self._decode(self._track)
 
     def _decode(self, track: Any) -> Iterator[RgbImage]:
@@ -154,6 +170,8 @@ class Clip:
                 continue
             for frame in frames:
                 self._pts_s = None if frame.pts is None else float(frame.pts * frame.time_base)
+                if self._from_s is not None and self._pts_s is not None and self._pts_s < self._from_s:
+                    continue  # between the key frame that was found and the start
                 given += 1
                 yield self._upright_rgb(frame, aspect)
         self._report(track, given)
@@ -162,10 +180,10 @@ class Clip:
         """Says so when a file gave less than it promised."""
         if self._stream or not given:
             return
-        promised, duration_s = int(track.frames), _duration_s(track)
+        promised, duration_s = 0 if self._start_s else int(track.frames), _duration_s(track)
         early = promised - given > max(2, _MISSING_SHARE * promised)
         if not promised and duration_s is not None and self._pts_s is not None:
-            start_s = float((track.start_time or 0) * track.time_base)
+            start_s = 0.0 if track.duration is None else float((track.start_time or 0) * track.time_base)
             early = duration_s - (self._pts_s - start_s) > max(_MISSING_S, _MISSING_SHARE * duration_s)
         if early:
             of = f" of its {promised}" if promised else ""
@@ -219,15 +237,15 @@ class Clip:
         return f"{self._what} cannot be opened ({_reason(error)})."
 
 
-def _frame_count(track: Any, fps: float) -> int | None:
+def _frame_count(track: Any, fps: float, start_s: float) -> int | None:
     if track.frames:
-        return int(track.frames)
+        return max(1, int(track.frames) - round(start_s * fps))
     duration_s = _duration_s(track)
-    return None if duration_s is None else max(1, round(duration_s * fps))
+    return None if duration_s is None else max(1, round((duration_s - start_s) * fps))
 
 
 def _duration_s(track: Any) -> float | None:
-    """As the track says; Matroska and WebM keep it in a tag, as 00:01:02.345."""
+    """As the track says; Matroska and WebM keep in a tag when it ends, as 00:01:02.345."""
     if track.duration:
         return float(track.duration * track.time_base)
     match = re.match(r"(\d+):(\d+):(\d+(?:\.\d+)?)", track.metadata.get("DURATION", ""))

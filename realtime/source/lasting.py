@@ -15,6 +15,7 @@ from pathlib import Path
 from realtime.errors import SourceError
 from realtime.idle import LOOK_S
 from realtime.source.live import THREAD_NAME, Live
+from realtime.source.rate import Rate
 from realtime.types import Frame, Missing, Size
 from realtime.watchdog import Worker
 
@@ -31,6 +32,7 @@ class Lasting:
 
     what: it in the user's words. frame_within_s: without a frame for so long it is opened anew.
     ends: whether its end is the end; else it is a break too. dark: whether black frames are told to the viewer.
+    rate: whether the user is told how many frames a second come.
     rests: asked before every frame; while it says so, the source is let go and nothing is missed.
     """
 
@@ -43,11 +45,13 @@ class Lasting:
         frame_within_s: float,
         ends: bool,
         dark: bool,
+        rate: bool = False,
         rests: Callable[[], bool] = lambda: False,
         wait: Callable[[float], object] | None = None,
     ) -> None:
         self._open = open_
         self._rests = rests
+        self._rate: Rate | None = None
         self._what = what
         self._say = say
         self._frame_within_s = frame_within_s
@@ -61,6 +65,8 @@ class Lasting:
         self.live = True
         self.size = self._live.size
         self.fps = self._live.fps
+        if rate:
+            self._rate = Rate(what, self.fps, say)
         self.frame_count: int | None = self._live.frame_count if ends else None
         self.clip: Path | None = self._live.clip
         self._quiet_s = 0.0  # waited for without a frame; not by the clock: a process may be stopped and go on
@@ -203,6 +209,8 @@ class Lasting:
             self._broken = False
             self._retry_s = FIRST_RETRY_S
             self._say(f"{self._what} is back.")
+        if self._rate is not None:
+            self._rate.seen(frame)
         return self._unless_black(frame)
 
     def _unless_black(self, frame: Frame) -> Frame | Missing:

@@ -8,14 +8,14 @@ from __future__ import annotations
 import difflib
 import sys
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 from realtime.errors import SourceError, UsageError
 from realtime.secrets import without_secrets
-from realtime.settings import CLIP_SUFFIXES, Pace
+from realtime.settings import CLIP_SUFFIXES, Pace, Play
 from realtime.source.camera import FIRST_FRAME_S, NEXT_FRAME_S, Camera
 from realtime.source.cameras import CameraInfo, find_again, find_camera, list_cameras
 from realtime.source.contract import LastingSource, Source
@@ -23,6 +23,7 @@ from realtime.source.lasting import Lasting
 from realtime.source.live import Live
 from realtime.source.pattern import TestPattern, parse_pattern
 from realtime.source.picture import PICTURE_SUFFIXES, PictureFile
+from realtime.source.screen import Screen, parse_screen
 from realtime.types import Size
 
 DEMO_CLIP = Path(__file__).parent.parent / "demo" / "demo.mp4"
@@ -33,13 +34,17 @@ _STREAM_OPENS_S, _STREAM_FRAME_S = 15.0, 10.0
 
 Say = Callable[[str], None]
 S = TypeVar("S")
+_ALL = Play()
 
 
-def open_source(uri: str | None, *, size: Size | None, fps: float | None, pace: Pace | None, say: Say) -> Source:
+def open_source(
+    uri: str | None, *, size: Size | None, fps: float | None, pace: Pace | None, say: Say, play: Play = _ALL
+) -> Source:
     """The source that `uri` means, open and known to give frames.
 
     uri: None for the first camera, else the demo clip. size: of the frames; None for a clip's own, 1280x720 for a
-    camera. fps: asked of a camera. pace: None is live for cameras, streams and the test pattern, all for files.
+    camera. fps: asked of a camera or screen. pace: None is live for cameras, streams, screens and the test pattern, all
+    for files. play: of a clip.
     Blocks until the first frame is there. Raises `SourceError`, and `UsageError` for a word that means nothing.
     """
 
@@ -49,7 +54,7 @@ def open_source(uri: str | None, *, size: Size | None, fps: float | None, pace: 
     def stream(address: _Address) -> Source:
         return _live_stream(address, size, say)
 
-    return _open(uri, size, pace, say, camera, stream)
+    return _open(uri, size, fps, pace, say, play, camera, stream)
 
 
 def open_lasting_source(
@@ -59,6 +64,7 @@ def open_lasting_source(
     fps: float | None,
     pace: Pace | None,
     say: Say,
+    play: Play = _ALL,
     sinks: Collection[str] = (),
     rests: Callable[[], bool] = lambda: False,
 ) -> LastingSource:
@@ -74,9 +80,8 @@ def open_lasting_source(
         def again(known_size: Size | None) -> Live:
             return _live_camera(find_again(found) if known_size is not None else found, known_size or size, fps)
 
-        return Lasting(
-            again, what=_capital(found), say=say, frame_within_s=NEXT_FRAME_S, ends=False, dark=True, rests=rests
-        )
+        return Lasting(again, what=_capital(found), say=say, frame_within_s=NEXT_FRAME_S, ends=False, dark=True,
+                       rate=True, rests=rests)  # fmt: skip
 
     def stream(address: _Address) -> LastingSource:
         def again(known_size: Size | None) -> Live:
@@ -86,7 +91,7 @@ def open_lasting_source(
         return Lasting(again, what=what, say=say, frame_within_s=_STREAM_FRAME_S + 1, ends=ends, dark=False,
                        rests=rests)  # fmt: skip
 
-    return _open(uri, size, pace, say, camera, stream)
+    return _open(uri, size, fps, pace, say, play, camera, stream)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +107,15 @@ class _Address:
 def _open(
     uri: str | None,
     size: Size | None,
+    fps: float | None,
     pace: Pace | None,
     say: Say,
+    play: Play,
     camera: Callable[[CameraInfo], S],
     stream: Callable[[_Address], S],
 ) -> S | Source:
     def open_camera(found: CameraInfo) -> S:
+        _refuse_play(play, str(found))
         if pace is Pace.ALL:
             say("A camera does not wait: --pace all has no effect on it.")
         return camera(found)
@@ -122,17 +130,23 @@ def _open(
             except SourceError:
                 pass
         say("No camera was found: the demo clip is used instead.")
-        return _open_demo(size, pace, say)
+        return _open_demo(size, pace, say, play)
     if uri == "demo":
-        return _open_demo(size, pace, say)
+        return _open_demo(size, pace, say, play)
+    if uri == "screen" or uri.startswith("screen:"):
+        _refuse_play(play, uri)
+        part = parse_screen(uri)
+        return Live(lambda: Screen(part, size, fps), what="The screen", from_start=True)
     if uri == "test" or uri.startswith("test:"):
+        _refuse_play(play, uri)
         own, rate = parse_pattern(uri)
         pattern = TestPattern(own if size is None else size, rate)
         return pattern if pace is Pace.ALL else Live(lambda: pattern, what="The test pattern", paced=True)
     if "://" in uri:
+        _refuse_play(play, "a stream")
         return stream(_address(uri))
     if not (uri.isdecimal() or uri.startswith("/dev/")) and _looks_like_file(uri):
-        return _open_file(Path(uri), size, pace, say)
+        return _open_file(Path(uri), size, pace, say, play)
     return open_camera(find_camera(uri))
 
 
@@ -151,24 +165,27 @@ def _capital(camera: CameraInfo) -> str:
     return what[:1].upper() + what[1:]
 
 
-def _open_demo(size: Size | None, pace: Pace | None, say: Say) -> Source:
+def _refuse_play(play: Play, what: str) -> None:
+    if play != _ALL:
+        raise UsageError(f"--start and --loop go with a clip, and {what} is none.")
+
+
+def _open_demo(size: Size | None, pace: Pace | None, say: Say, play: Play) -> Source:
     if not DEMO_CLIP.is_file():
         raise SourceError(f"The demo clip {DEMO_CLIP} is missing; run make demo, or name another --source.")
-    if pace is Pace.LIVE:
-        return _open_clip(DEMO_CLIP, size, pace, say, repeat=True)
-    return _open_clip(DEMO_CLIP, size, pace, say)
+    return _open_clip(DEMO_CLIP, size, pace, say, replace(play, loop=True) if pace is Pace.LIVE else play)
 
 
-def _open_clip(path: Path, size: Size | None, pace: Pace | None, say: Say, *, repeat: bool = False) -> Source:
+def _open_clip(path: Path, size: Size | None, pace: Pace | None, say: Say, play: Play) -> Source:
     from realtime.source.clip import Clip
 
     def clip() -> Source:
-        return Clip(str(path), size, what=path.name, say=say, repeat=repeat)
+        return Clip(str(path), size, what=path.name, say=say, repeat=play.loop, start_s=play.start_s)
 
     return Live(clip, what=path.name, paced=True) if pace is Pace.LIVE else clip()
 
 
-def _open_file(path: Path, size: Size | None, pace: Pace | None, say: Say) -> Source:
+def _open_file(path: Path, size: Size | None, pace: Pace | None, say: Say, play: Play) -> Source:
     try:
         if path.is_dir():
             raise SourceError(f"{path} is a folder; name one clip or picture in it.")
@@ -183,10 +200,11 @@ def _open_file(path: Path, size: Size | None, pace: Pace | None, say: Say) -> So
     except OSError as error:
         raise SourceError(f"{path} cannot be opened ({error.strerror}).") from error
     if path.suffix.lower() in PICTURE_SUFFIXES:
+        _refuse_play(play, path.name)
         if pace is Pace.LIVE:
             return Live(lambda: PictureFile(path, size, repeat=True), what=path.name, paced=True)
         return PictureFile(path, size)
-    return _open_clip(path, size, pace, say)
+    return _open_clip(path, size, pace, say, play)
 
 
 def _address(url: str) -> _Address:

@@ -35,7 +35,7 @@ from realtime.sinks.picture import write_picture
 from realtime.sinks.recorder import Recorder
 from realtime.sinks.virtualcam import anybody_watches
 from realtime.source import LastingSource, list_cameras, open_lasting_source
-from realtime.stats import Stats, stats_line, write_stats
+from realtime.stats import Stats, audio_advice, stats_line, write_stats
 from realtime.steady import Steady
 from realtime.style_loader import StyleLoader, Wish
 from realtime.styles import PASS_THROUGH, Style, list_styles, load_style
@@ -94,7 +94,7 @@ def _run_filter(settings: Settings, style: Style | None, profile: Profile | None
 
     def status() -> str:
         loading = f"  {loader.state}" if loader is not None and loader.state else ""
-        rate = f"{stats.recent_fps():.0f} fps  {stats.recent_latency_ms():.0f} ms  {stats.dropped} dropped"
+        rate = f"{stats.recent_fps():.0f} of {stats.recent_source_fps():.0f} fps  {stats.recent_latency_ms():.0f} ms  {stats.dropped} dropped"
         recording = f"  {recorder.status}" if recorder is not None and recorder.status else ""
         return f"{controls.status}{loading}{recording}  {rate}"
 
@@ -196,6 +196,9 @@ def _run_filter(settings: Settings, style: Style | None, profile: Profile | None
             if settings.stats is not None:
                 write_stats(settings.stats, summary())
             say(stats_line(summary()))
+            advice = audio_advice(stats.audio_offset_ms())
+            if advice and source.live and source.clip is None and _goes_to_programs(settings.sinks):
+                say(advice)
     return 0
 
 
@@ -224,6 +227,11 @@ def _pace(settings: Settings) -> Pace | None:
         return settings.pace
     shown = not settings.sinks or any(sink.startswith(LIVE_SINKS) for sink in settings.sinks)
     return Pace.LIVE if shown else None
+
+
+def _goes_to_programs(sinks: Sequence[str]) -> bool:
+    """Whether another program shows the pictures, and has the sound from elsewhere."""
+    return not sinks or any(sink.startswith(("preview", "virtualcam")) for sink in sinks)
 
 
 def _expected_frames(settings: Settings, source: LastingSource) -> int | None:

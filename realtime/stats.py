@@ -24,6 +24,7 @@ VERSION = "0.1.0"
 STAGES = ("perceive", "steady", "stylize", "ink", "compose", "deliver")
 MOST_TIMES = 20_000  # that are kept of a run
 RECENT = 30  # that the status line is made of
+NOTICED_MS = 45  # that sound may be ahead
 WARM_UP = 30  # frames that percentiles leave out: engines and caches are still warming up
 
 A = TypeVar("A")
@@ -80,6 +81,7 @@ class Stats:
         self._stage_ms = {stage: _Times() for stage in STAGES}
         self._latency_ms = _Times()
         self._delivered_s: deque[float] = deque(maxlen=61)
+        self._taken: deque[tuple[float, int]] = deque(maxlen=61)  # when, and the frame's number
         self._first_index: int | None = None
         self.frames_in = 0
         self.frames_out = 0
@@ -110,6 +112,7 @@ class Stats:
             self._first_index, self._started_s = index, self._clock()
             self._warm = (0, self._cpu_clock())
         self.frames_in = index - self._first_index + 1
+        self._taken.append((self._clock(), index))
 
     def saw(self, faces: int) -> None:
         """A frame with this many faces was perceived."""
@@ -140,6 +143,13 @@ class Stats:
         span = self._delivered_s[-1] - self._delivered_s[0]
         return (len(self._delivered_s) - 1) / span if span > 0 else 0.0
 
+    def recent_source_fps(self) -> float:
+        """Frames a second that the source gave, also those that were dropped, over the same time; 0 while unknown."""
+        if len(self._taken) < 2:
+            return 0.0
+        (first_s, first), (last_s, last) = self._taken[0], self._taken[-1]
+        return (last - first) / (last_s - first_s) if last_s > first_s else 0.0
+
     def cpu_ms_a_picture(self) -> float:
         """Milliseconds of work of all threads a picture, since the warm-up; 0 while unknown."""
         pictures = self.frames_out - self._warm[0]
@@ -148,6 +158,11 @@ class Stats:
     def recent_latency_ms(self) -> float:
         """Median of the last 30 pictures; 0 while unknown."""
         return float(np.median(self._latency_ms.recent)) if self._latency_ms.recent else 0.0
+
+    def audio_offset_ms(self) -> int | None:
+        """By how much sound that does not go through here is to be delayed, in steps of 5 ms; None while unknown."""
+        latency = self._latency_ms.percentiles(("p50",))
+        return 5 * round(latency["p50"] / 5) if latency else None
 
     def summary(
         self, *, style: str, engine: str, precision: str, size: Size, source: str, held_frames: int
@@ -166,6 +181,7 @@ class Stats:
             "seconds": round(seconds, 3),
             "fps": round(self.frames_out / seconds, 2) if seconds > 0 else 0.0,
             "latency_ms": self._latency_ms.percentiles(("p50", "p95", "p99", "max")),
+            "audio_offset_ms": self.audio_offset_ms(),
             "stage_ms": {stage: times.percentiles(("p50", "p95", "max")) for stage, times in self._stage_ms.items()},
             "cpu_ms": round(self.cpu_ms_a_picture(), 2),
             "first_picture_s": None if self._first_picture_s is None else round(self._first_picture_s, 2),
@@ -183,6 +199,16 @@ def write_stats(path: Path, summary: dict[str, Any]) -> None:
         path.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise SinkError(f"The stats file {path} cannot be written ({error.strerror}); name another --stats.") from error
+
+
+def audio_advice(offset_ms: int | None) -> str:
+    """What to do about sound that is ahead of the picture; empty where nobody notices (ITU-R BT.1359: 45 ms)."""
+    if offset_ms is None or offset_ms < NOTICED_MS:
+        return ""
+    return (
+        f"The pictures come {offset_ms} ms after the sound of your microphone: in OBS, give it a sync offset of "
+        f"{offset_ms} ms (Advanced Audio Properties)."
+    )
 
 
 def stats_line(summary: dict[str, Any]) -> str:

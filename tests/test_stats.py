@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from realtime.errors import SinkError
-from realtime.stats import MOST_TIMES, WARM_UP, Stats, stats_line, write_stats
+from realtime.stats import MOST_TIMES, WARM_UP, Stats, audio_advice, stats_line, write_stats
 from realtime.types import Size
 
 
@@ -53,6 +53,23 @@ def test_the_meters_read_what_a_manual_clock_says() -> None:
     assert result["faces_frames"] == 50
     assert (result["frames_in"], result["frames_out"], result["dropped"], result["held_frames"]) == (100, 100, 0, 3)
     assert result["size"] == [64, 48]
+
+
+def test_the_source_is_measured_with_the_frames_that_were_dropped() -> None:
+    clock = ManualClock()
+    stats = Stats(clock)
+    assert stats.recent_source_fps() == 0
+    for n in range(100):
+        stats.took(3 * n)
+        clock.now += 0.1
+    assert stats.recent_source_fps() == pytest.approx(30)
+
+
+def test_the_offset_for_sound_is_the_delay_of_the_pictures_and_said_when_it_is_noticed() -> None:
+    assert Stats().audio_offset_ms() is None
+    assert summary(run_at(fps=10, frames=100, work_s=0.083))["audio_offset_ms"] == 85
+    assert "85 ms after the sound" in audio_advice(85)
+    assert audio_advice(40) == audio_advice(None) == ""
 
 
 def test_warm_up_does_not_count() -> None:

@@ -183,7 +183,13 @@ class _FaceState:
         landmarks = _rotated(within, 2 * float(form[0, 1])) * np.exp(2 * form[0, 0])
         landmarks[:, :2] += place
         scores = self._scores(face.blendshapes, dt_s)
-        return replace(face, landmarks=read_only(landmarks), blendshapes=scores, track=self._track)
+        return replace(
+            face,
+            landmarks=read_only(landmarks),
+            blendshapes=scores,
+            track=self._track,
+            perceived=face.landmarks,
+        )
 
     def _turned_by(self, anchors: Points) -> float:
         """Least-squares angle in radians from the anchors as first seen to these (2-D Procrustes), without jumps."""

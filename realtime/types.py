@@ -82,12 +82,15 @@ class Face:
     blendshapes: MediaPipe's 52 scores by name ("eyeBlinkLeft", 0..1), None when unknown. Left is the person's left.
     pose: (4, 4) f32 head-to-camera matrix of MediaPipe's canonical face, None when unknown.
     track: the same number as long as the same face is followed from frame to frame; `steady` gives it.
+    perceived: the landmarks before `steady` held them calm, where something is to be measured in the photo; None where
+    `landmarks` are as perceived.
     """
 
     landmarks: NDArray[np.float32]
     blendshapes: Mapping[str, float] | None = None
     pose: NDArray[np.float32] | None = None
     track: int = 0
+    perceived: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -141,14 +141,25 @@ def test_a_wink_that_landmarks_show_half_shut_is_drawn_shut() -> None:
     assert closed.max() <= luma(SKIN[None])[0] + 3
 
 
+def test_a_blink_that_is_half_over_is_no_shut_eye() -> None:
+    """A wink keeps two fifths of the openness in the landmarks, a blink of both eyes a third at most."""
+    ink, wink = Ink(), Ink()
+    for each in (ink, wink):
+        each(styled(t=0.0))
+    half = luma(ink(styled(moved_lids(0.5), t=0.1)).rgb[eye_box(LEFT_EYE)])
+    winked = luma(wink(styled(with_opening(LEFT_EYE, 0.41), t=0.1)).rgb[eye_box(LEFT_EYE)])
+    assert half.min() < 80
+    assert (half < 120).sum() > 1.4 * (winked < 120).sum()
+
+
 def test_eyes_that_are_always_narrow_are_no_closed_ones() -> None:
     ink, narrow = Ink(), moved_lids(0.53)
     ink(styled(t=0.0))
     pictures = [ink(styled(narrow, t=0.1 + 0.4 * k)).rgb for k in range(50)]
-    shut = Ink()(styled(moved_lids(0.1))).rgb
+    shut, wide = Ink()(styled(moved_lids(0.1))).rgb, Ink()(styled()).rgb
     for eye in EYES:
-        away = [float(np.abs(luma(p[eye_box(eye)]) - luma(shut[eye_box(eye)])).mean()) for p in pictures]
-        assert away[-1] > 1.3 * away[1]
+        away = [float(np.abs(luma(p[eye_box(eye)]) - luma(shut[eye_box(eye)])).mean()) for p in (*pictures, wide)]
+        assert away[-2] > 0.4 * away[-1]
 
 
 def test_a_lost_face_fades_and_a_cut_does_not() -> None:
@@ -223,6 +234,17 @@ def test_the_drawn_iris_follows_the_gaze() -> None:
         width = float(np.ptp(LANDMARKS[eye.opening, 0]))
         assert places[-0.16][side] < places[0.0][side] - 0.05 * width
         assert places[0.16][side] > places[0.0][side] + 0.05 * width
+
+
+def test_where_landmarks_lag_the_photo_has_its_say_in_the_gaze() -> None:
+    """Landmarks that put the irises nearer to the middle than they are in the photo."""
+    landmarks = moved_eyes(0.09)[0]
+    truth, photo = moved_eyes(0.14)
+    middle = [iris_place(Ink()(styled(landmarks, photo=moved_eyes(0.09)[1])).rgb, eye) for eye in EYES]
+    corrected = [iris_place(Ink()(styled(landmarks, photo=photo)).rgb, eye) for eye in EYES]
+    for side, eye in enumerate(EYES):
+        step = float(truth[eye.iris_centre, 0] - landmarks[eye.iris_centre, 0])
+        assert corrected[side] - middle[side] > 0.3 * step
 
 
 def test_dark_glasses_stay_dark() -> None:

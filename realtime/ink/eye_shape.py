@@ -12,14 +12,17 @@ from numpy.typing import NDArray
 
 from realtime.ink.canvas import curve
 from realtime.ink.face import FaceSketch
+from realtime.ink.iris_place import iris_shift
 from realtime.ink.measure import Points, clamp, length, smoothstep, vector
 from realtime.ink.memory import FaceMemory
-from realtime.landmarks import EYES, RIGHT_EYE, EyePoints, eye_openness
+from realtime.landmarks import EYES, eye_openness
 from realtime.profile import Profile
 
-# Shares of an eye's own usual openness: only a line below the first, the person's own lids above the second. Landmarks
-# keep a third of it on shut eyes and up to .45 in a wink; and never less than this lid distance over the eye's width.
-CLOSED, OPEN = 0.42, 0.70
+# Shares of an eye's own usual openness: only a line below the first, the person's own lids this much above it.
+# Landmarks keep a third of it on shut eyes and up to .45 in a wink, when the other eye is this open or wider; and never
+# less than a lid distance over the eye's width.
+CLOSED, CLOSED_WINKING, TO_OPEN = 0.33, 0.42, 0.28
+OTHER_OPEN = (0.6, 0.85)
 CLOSED_AT_LEAST = 0.05
 NARROW = 0.5  # share below which an eye is blinking or winking, not narrow
 WIDE = 0.28  # lid distance over eye width from which on an eye is enlarged in full
@@ -34,6 +37,7 @@ COVERED = 0.82  # radii of the iris that the drawn upper lid leaves free above i
 SHUT_MARGIN = 1.2  # an eye is closed up to this multiple of the openness that landmarks show of it when it is shut
 COMMON_GAZE = 0.5  # how far pupils go from one edge of a screen to the other, in halves of the eye's width
 GAZE_EXAGGERATED = 1.2  # how much of an expression's strength the gaze takes: irises have little way to go
+SHIFT_TAU_S = 0.04  # of what the photo adds to the mesh's gaze, which is prompt itself
 SAMPLES = 25  # points of a lid's curve
 
 
@@ -67,7 +71,14 @@ class Eye:
         return length(self.along)
 
 
-def usual_openness(face: FaceSketch, memory: FaceMemory) -> list[float]:
+def shape_eyes(face: FaceSketch, memory: FaceMemory) -> list[Eye]:
+    """Both eyes, the right one first."""
+    usual = _usual_openness(face, memory)
+    shares = [eye_openness(face.points, points) / own for points, own in zip(EYES, usual, strict=True)]
+    return [_shape_eye(face, memory, side, usual[side], shares[1 - side]) for side in range(2)]
+
+
+def _usual_openness(face: FaceSketch, memory: FaceMemory) -> list[float]:
     """How open each eye of this person mostly is, learnt as it goes: sooner wider than narrower, not from blinks."""
     found = [eye_openness(face.points, points) for points in EYES]
     usual = []
@@ -82,8 +93,9 @@ def usual_openness(face: FaceSketch, memory: FaceMemory) -> list[float]:
     return [max(own, LIKE_THE_OTHER * other) for own, other in zip(usual, usual[::-1], strict=True)]
 
 
-def shape_eye(face: FaceSketch, points: EyePoints, usual: float, profile: Profile | None) -> Eye:
-    """The eye whose mesh points these are. `usual`: its usual openness. `profile`: the person's, if known."""
+def _shape_eye(face: FaceSketch, memory: FaceMemory, side: int, usual: float, other: float) -> Eye:
+    """One eye. usual: its usual openness. other: how open the other eye is, as a share of its own."""
+    points, profile = EYES[side], memory.profile
     eye_scale = face.touch_up.eye_scale
     own_upper = curve(face.points[points.upper_lid], SAMPLES)
     own_lower = curve(face.points[points.lower_lid], SAMPLES)
@@ -96,11 +108,11 @@ def shape_eye(face: FaceSketch, points: EyePoints, usual: float, profile: Profil
     if right[0] * down[1] < right[1] * down[0]:  # the left eye's chain runs against the picture's x
         right = -right
     openness = eye_openness(face.points, points)
-    closed = max(CLOSED * usual, CLOSED_AT_LEAST)
+    winking = smoothstep(*OTHER_OPEN, other)
+    closed = max((CLOSED + winking * (CLOSED_WINKING - CLOSED)) * usual, CLOSED_AT_LEAST)
     if profile is not None:
-        side = 0 if points is RIGHT_EYE else 1
         closed = clamp(SHUT_MARGIN * profile.closed[side] / profile.openness[side] * usual, 0.2 * usual, 0.55 * usual)
-    opened = smoothstep(closed, closed + (OPEN - CLOSED) * usual, openness)
+    opened = smoothstep(closed, closed + TO_OPEN * usual, openness)
 
     centre = (own_upper[0] + own_upper[-1]) / 2
     middle = (own_upper + own_lower) / 2
@@ -113,6 +125,12 @@ def shape_eye(face: FaceSketch, points: EyePoints, usual: float, profile: Profil
     narrow = clamp(length(across) / max(radius, 1e-3), 0.75, 1.0)
     size = radius * (1 + (IRIS_GROWTH - 1) * eye_scale)
     iris = face.points[points.iris_centre]
+    name = f"iris shift {side}"
+    if opened > 0 and memory.seen_s == memory.t:
+        memory.ease(name, iris_shift(face, points, right, radius), SHIFT_TAU_S)
+    # Beside the lids as they are now: what holds the landmarks calm holds lids and iris back by different steps.
+    lag = (face.perceived - face.points)[[points.iris_centre, points.outer_corner, points.inner_corner]]
+    iris = iris + (memory.get(name, 0.0) * width + float((lag[0] - (lag[1] + lag[2]) / 2) @ right)) * right
     # White above an iris is a stare: none is drawn that the person does not show.
     at = np.argmin(np.abs((own_upper - iris) @ right))
     above = float((iris - own_upper[at]) @ down)

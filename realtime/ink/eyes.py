@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from realtime.ink.canvas import Box, Canvas, blend, box_of, coverage, curve, soft_coverage
 from realtime.ink.eye_colour import Cues, evidence, iris_colour, light_of, light_on, remember_iris, remember_white
-from realtime.ink.eye_shape import SAMPLES, Eye, shape_eye, usual_openness
+from realtime.ink.eye_shape import SAMPLES, Eye, shape_eyes
 from realtime.ink.face import FaceSketch
 from realtime.ink.measure import (
     Colour,
@@ -30,7 +30,6 @@ from realtime.ink.measure import (
     vector,
 )
 from realtime.ink.memory import FaceMemory
-from realtime.landmarks import EYES
 from realtime.types import GrayImage
 
 VISIBLE_TAU_S = 0.25
@@ -40,7 +39,7 @@ CREASE_TAU_S, LASHES_TAU_S = 0.4, 0.3
 LASHES_AT, LID_AT = (-0.02, 0.02, 0.06), (0.16, 0.22)  # places above the upper lid's edge, in eye widths
 FINE_PX = 64  # an eye wider than this is painted at single resolution: its edges are fine enough
 # Lights in the eye: across and along the iris from its centre, size (all in radii), strength.
-HIGHLIGHTS = ((-0.32, -0.36, 0.22, 0.95), (0.34, 0.36, 0.10, 0.7))
+HIGHLIGHTS = ((-0.15, -0.42, 0.20, 0.95), (0.24, 0.40, 0.09, 0.7))
 _ANGLES = np.linspace(0, 2 * np.pi, 20, endpoint=False, dtype=np.float32)
 SPOT = np.stack([np.cos(_ANGLES), 1.15 * np.sin(_ANGLES)], 1)  # outline of a light with radius 1
 # Lid line from the outer corner to the inner one: place along the lid, share of the full width.
@@ -51,22 +50,31 @@ LOWER_WIDTHS = (np.sin(np.pi * np.linspace(0.1, 0.95, 15)) ** 0.8).astype(np.flo
 CREASE_WIDTHS = (np.sin(np.pi * np.linspace(0.06, 0.96, SAMPLES)) ** 0.7).astype(np.float32)
 
 
-def draw_eyes(canvas: Canvas, lines: GrayImage, face: FaceSketch, memory: FaceMemory) -> None:
-    """Draws both eyes. `lines`: the generator's ink: glasses in it stay on top."""
-    usual = usual_openness(face, memory)
-    eyes = [shape_eye(face, points, openness, memory.profile) for points, openness in zip(EYES, usual, strict=True)]
+def see_eyes(face: FaceSketch, memory: FaceMemory) -> tuple[list[Eye], list[float]]:
+    """Both eyes as they are to be drawn, and how much of each is to be seen: 0 behind dark glasses or a hand, to 1."""
+    eyes = shape_eyes(face, memory)
     if memory.due("light 0", LOOK_EVERY_S):
         _look(face, eyes, memory)
-    for side, eye in enumerate(eyes):
-        visible = float(memory[f"visible {side}"])
-        # The far eye of a turned face gets narrow: below this it is only a blot.
-        alpha = face.alpha * visible * smoothstep(0.09, 0.13, eye.width / face.width)
+    # The far eye of a turned face gets narrow: below this it is only a blot.
+    return eyes, [
+        float(memory[f"visible {side}"]) * smoothstep(0.09, 0.13, eye.width / face.width)
+        for side, eye in enumerate(eyes)
+    ]
+
+
+def draw_eyes(
+    canvas: Canvas, lines: GrayImage, face: FaceSketch, eyes: list[Eye], seen: list[float], memory: FaceMemory
+) -> None:
+    """Draws the eyes as they were seen. `lines`: the generator's ink that was kept: glasses in it stay on top."""
+    for side, (eye, visible) in enumerate(zip(eyes, seen, strict=True)):
+        alpha = face.alpha * visible
         if alpha > 0.01:
-            iris = iris_colour(light_of(memory, side), memory)
-            _draw_eye(canvas, lines, face, eye, iris, memory[f"white {side}"], alpha)
+            if eye.opened > 0.01:
+                iris = iris_colour(light_of(memory, side), memory)
+                _draw_ball(canvas, face, eye, iris, memory[f"white {side}"], alpha * smoothstep(0.0, 0.5, eye.opened))
             _draw_lids(canvas, face, eye, memory, side, alpha)
             _keep_glasses(canvas, lines, eye)
-            _draw_crease(canvas, face, eye, memory, side, alpha * face.detail)
+            _draw_crease(canvas, face, eye, memory, side, alpha * face.detail * smoothstep(0.1, 0.6, eye.opened))
 
 
 def _look(face: FaceSketch, eyes: list[Eye], memory: FaceMemory) -> None:
@@ -84,32 +92,8 @@ def _look(face: FaceSketch, eyes: list[Eye], memory: FaceMemory) -> None:
         memory.ease(f"crease {side}", placed, CREASE_TAU_S, 0.2 + 0.8 * placed[2])
 
 
-def _draw_eye(
-    canvas: Canvas, lines: GrayImage, face: FaceSketch, eye: Eye, iris: Colour, white: Colour, alpha: float
-) -> None:
-    box = _box_around(canvas, eye)
-    if box is None:
-        return
-    _clean(canvas, eye, box, alpha)
-    if eye.opened > 0.01:
-        _draw_ball(canvas, face, eye, iris, white, alpha * smoothstep(0.0, 0.5, eye.opened))
-
-
 def _box_around(canvas: Canvas, eye: Eye) -> Box | None:
     return box_of(np.concatenate([eye.upper, eye.lower]), 0.22 * eye.width + 4, canvas.rgb.shape)
-
-
-def _clean(canvas: Canvas, eye: Eye, box: Box, alpha: float) -> None:
-    """Takes the generator's thin dark lines off the lids' edges: the drawn ones replace them."""
-    x0, y0, x1, y1 = box
-    size = int(clamp(0.14 * eye.width, 3, 41)) | 1
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-    part = canvas.before[y0:y1, x0:x1]
-    cleaned = cv2.morphologyEx(part, cv2.MORPH_CLOSE, kernel)
-    cleaned = cv2.blur(cleaned, (size // 2 | 1, size // 2 | 1))
-    reach = eye.down * (0.08 * eye.width)
-    zone = soft_coverage(np.concatenate([eye.upper - reach, (eye.lower + reach)[::-1]]), box, 0.025 * eye.width)
-    blend(canvas.rgb[y0:y1, x0:x1], cleaned, zone, alpha)  # type: ignore[arg-type]
 
 
 @lru_cache(maxsize=1)
@@ -227,8 +211,8 @@ def _draw_lids(canvas: Canvas, face: FaceSketch, eye: Eye, memory: FaceMemory, s
 
     if face.detail > 0:
         part = eye.lower[1:16]
-        widths = full * np.float32(0.36) * LOWER_WIDTHS
-        canvas.stroke(part, widths, ink + 0.30 * (face.skin - ink), alpha * face.detail * 0.75 * eye.opened)
+        widths = full * np.float32(0.30) * LOWER_WIDTHS
+        canvas.stroke(part, widths, ink + 0.30 * (face.skin - ink), alpha * face.detail * 0.45 * eye.opened)
 
 
 def _lashes(face: FaceSketch, eye: Eye) -> float:
@@ -290,7 +274,6 @@ def _keep_glasses(canvas: Canvas, lines: GrayImage, eye: Eye) -> None:
     ink = lines[y0:y1, x0:x1]
     if not ink.any():
         return
-    reach = eye.down * (0.12 * eye.width)
-    own = soft_coverage(np.concatenate([eye.upper - reach, (eye.lower + reach)[::-1]]), box, 0.02 * eye.width)
+    own = soft_coverage(np.concatenate([eye.upper, eye.lower[::-1]]), box, 0.02 * eye.width)
     keep = cv2.subtract(ink, cv2.convertScaleAbs(own, alpha=1.6))
     blend(canvas.rgb[y0:y1, x0:x1], canvas.before[y0:y1, x0:x1], keep, 1.0)  # type: ignore[arg-type]

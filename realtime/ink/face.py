@@ -29,13 +29,15 @@ YAW_FADE_DEG = (48.0, 62.0)
 class FaceSketch:
     """One face as it is to be drawn in this frame.
 
-    points: (478, 2) f32 px. photo, drawing: the frame and the generator's picture, same size. width: of the face seen
-    from the front, px. down: unit vector from forehead to chin. yaw_deg: 0 frontal, positive when the face looks
-    to the picture's right. skin: RGB of the drawing's skin. gain: (3,) drawing over photo. photo_skin: luma in the
-    photo. alpha: 0..1 for everything. detail: 0..1 for what small faces lack. expression: 1 true, above exaggerated.
+    points: (478, 2) f32 px. perceived: the same before they were held calm. photo, drawing: the frame and the
+    generator's picture, same size. width: of the face seen from the front, px. down: unit vector from
+    forehead to chin. yaw_deg: 0 frontal, positive when the face looks to the picture's right. skin: RGB of the
+    drawing's skin. gain: (3,) drawing over photo. photo_skin: luma in the photo. alpha: 0..1 for everything. detail:
+    0..1 for what small faces lack. expression: 1 true, above exaggerated.
     """
 
     points: Points
+    perceived: Points
     photo: RgbImage
     drawing: RgbImage
     width: float
@@ -94,6 +96,7 @@ def sketch_face(
     photo_skin = float(memory.ease("photo skin", luma(in_photo), LIGHT_TAU_S))
     return FaceSketch(
         points,
+        points if face.perceived is None else np.ascontiguousarray(face.perceived[:, :2], np.float32),
         photo,
         drawing,
         width,

@@ -45,7 +45,11 @@ _t = np.linspace(0, 1, STATIONS + 2)
 LINE_WIDTHS = np.sin(np.pi * (0.04 + 0.92 * _t)) ** 0.5 * (0.72 + 0.28 * np.cos(6 * np.pi * (_t - 0.5)))
 LOWER_WIDTHS = 0.55 * np.sin(np.pi * (0.03 + 0.94 * np.linspace(0, 1, STATIONS))) ** 0.7
 Shown = tuple[tuple[Points, Points], Points, float]  # upper and lower teeth, tongue, brightness of the teeth
-TEETH_TAU_S, LINE_TAU_S, CORNERS_TAU_S = 0.06, 0.4, 8.0
+TEETH_TAU_S, LINE_TAU_S, LIPS_TAU_S, CORNERS_TAU_S = 0.03, 0.4, 0.3, 8.0
+LOOK_EVERY_S = 0.06  # of the source's time: colours change slowly
+FURTHER = 0.45  # of the lips' gap: how much wider than in the mesh a mouth may be open
+LIP_PLACES = 5  # along a lip at which its colour is measured
+LIP_SHARE = 0.65  # of the lips' colour is the photo's, the rest the generator's
 DEPTHS = 20  # places between upper and lower lip where the photo is looked at
 
 
@@ -59,7 +63,9 @@ def draw_mouth(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
     if alpha < 0.01:
         return
     lip = memory.ease("lip", middle_colour(sample(face.drawing, _lip_points(face))), 0.5)
-    _clean(canvas, face, alpha)
+    _paint_lips(canvas, face, memory, alpha)
+    if ajar > 0.01:
+        lower = lower + _further_open(face, upper, lower, memory)
     if face.touch_up.make_up != 1:
         _make_up(canvas, face, alpha)
     # Full dark lips close in hardly any line, thin ones in a dark one: as the photo has it.
@@ -72,11 +78,11 @@ def draw_mouth(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
     middle = (upper + lower) / 2
     ink = face.ink * np.float32(0.85) + lip * np.float32(0.10)
     line = middle + (upper - middle) * ajar
-    line = np.concatenate([corners[:1] * 0.3 + line[:1] * 0.7, line, corners[1:] * 0.3 + line[-1:] * 0.7])
-    full = face.stroke_px(6.0 + 2.8 * strength) * clamp(width / (0.36 * face.width), 0.6, 1.15)
-    canvas.stroke(line.astype(np.float32), full * LINE_WIDTHS, ink, (0.7 + 0.25 * strength) * alpha)
+    line = np.concatenate([corners[:1] * 0.8 + line[:1] * 0.2, line, corners[1:] * 0.8 + line[-1:] * 0.2])
+    full = face.stroke_px(4.6 + 2.8 * strength) * clamp(width / (0.36 * face.width), 0.6, 1.15)
+    canvas.stroke(line.astype(np.float32), full * (1 - 0.3 * ajar) * LINE_WIDTHS, ink, (0.7 + 0.25 * strength) * alpha)
     if ajar > 0.05:
-        canvas.stroke(lower, full * LOWER_WIDTHS, ink + 0.35 * (lip - ink), 0.8 * alpha * ajar)
+        canvas.stroke(lower, full * LOWER_WIDTHS, ink + 0.5 * (lip - ink), 0.6 * alpha * ajar)
     _draw_lip_shadow(canvas, face, alpha)
 
 
@@ -95,6 +101,54 @@ def _exaggerated(
     return upper + bend * lift, (lower + bend * lift).astype(np.float32), corners + lift
 
 
+def _paint_lips(canvas: Canvas, face: FaceSketch, memory: FaceMemory, alpha: float) -> None:
+    """Gives both lips their form and own colour: the photo's, from corner to corner, in the drawing's light."""
+    places = [
+        (curve(face.points[outer], 2 * LIP_PLACES + 1), curve(face.points[inner], 2 * LIP_PLACES + 1))
+        for outer, inner in ((LIPS_OUTER_TOP, LIPS_INNER_TOP), (LIPS_OUTER_BOTTOM, LIPS_INNER_BOTTOM))
+    ]
+    if memory.due("lips", LOOK_EVERY_S):
+        found = []
+        for outer, inner in places:
+            across = [outer * (1 - k) + inner * k for k in (0.35, 0.5, 0.65)]
+            colours = np.stack([sample(face.photo, points) for points in across])[:, 1:-1]
+            each = np.array_split(colours, LIP_PLACES, axis=1)
+            found.append(np.stack([middle_colour(part.reshape(-1, 3)) for part in each]))
+        memory.ease("lips", np.stack(found) / face.photo_skin, LIPS_TAU_S)
+    for (outer, inner), ratio in zip(places, memory["lips"], strict=True):
+        outline = np.concatenate([outer, inner[::-1]])
+        soft_px = 0.006 * face.width
+        box = box_of(outline, 1 + 2.5 * soft_px, canvas.rgb.shape)
+        if box is None:
+            continue
+        x0, y0, x1, y1 = box
+        colours = face.drawn(ratio * face.photo_skin)
+        colours = (
+            np.concatenate([colours[:1], colours[:-1]]) + 2 * colours + np.concatenate([colours[1:], colours[-1:]])
+        ) / 4
+        at = np.linspace(float(outer[0, 0]), float(outer[-1, 0]), LIP_PLACES)
+        order = slice(None) if at[0] <= at[-1] else slice(None, None, -1)
+        columns = np.stack([np.interp(np.arange(x0, x1), at[order], colours[order, c]) for c in range(3)], 1)
+        mask = soft_coverage(outline, box, soft_px)
+        blend(canvas.rgb[y0:y1, x0:x1], columns[None].astype(np.float32), mask, LIP_SHARE * alpha)
+
+
+def _further_open(face: FaceSketch, upper: Points, lower: Points, memory: FaceMemory) -> Points:
+    """(STATIONS, 2) px by which the lower lip is further down than the mesh has it: it opens no mouth wide.
+
+    It ends where the photo's dark of the mouth ends.
+    """
+    gap = lower - upper
+    shares = np.linspace(0, FURTHER, 10, dtype=np.float32)[1:]
+    points = lower[:, None] + gap[:, None] * shares[None, :, None]
+    level = luma(sample(face.photo, points.reshape(-1, 2))).reshape(len(lower), -1) / face.photo_skin
+    lip = float(luma(memory["lips"][1][1:-1].mean(0)))
+    dark = np.minimum.accumulate(level < 0.55 * lip, 1).sum(1) / len(shares)
+    found = FURTHER * np.convolve(np.pad(dark, 3, mode="edge"), np.ones(7) / 7, "valid")
+    share = memory.ease("further open", found, TEETH_TAU_S)
+    return (gap * share[:, None]).astype(np.float32)
+
+
 def _make_up(canvas: Canvas, face: FaceSketch, alpha: float) -> None:
     """Takes colour off the lips, or puts more on: what distinguishes them from the skin, by a factor."""
     outline = np.concatenate([face.points[LIPS_OUTER_TOP], face.points[LIPS_OUTER_BOTTOM][::-1]])
@@ -107,26 +161,6 @@ def _make_up(canvas: Canvas, face: FaceSketch, alpha: float) -> None:
     tone = luma(seen)[..., None] * (face.skin / max(face.skin_luma, 1))
     made_up = np.clip(tone + face.touch_up.make_up * (seen - tone), 0, 255)
     blend(part, made_up, soft_coverage(outline, box, soft_px), alpha)
-
-
-def _clean(canvas: Canvas, face: FaceSketch, alpha: float) -> None:
-    """Takes the generator's thin dark lines off the lips: the drawn ones replace them."""
-    upper, lower = (face.points[chain] for chain in (LIPS_OUTER_TOP, LIPS_OUTER_BOTTOM))
-    beyond = (upper[-1] - upper[0]) * 0.1
-    ends = np.stack([upper[0] - beyond, upper[-1] + beyond])
-    reach = face.down * (0.022 * face.width)
-    around = np.concatenate(
-        [ends[:1] - reach, upper, ends[1:] - reach, ends[1:] + reach, lower[::-1], ends[:1] + reach]
-    )
-    box = box_of(around, 0.03 * face.width, canvas.rgb.shape)
-    if box is None:
-        return
-    x0, y0, x1, y1 = box
-    size = int(clamp(0.04 * face.width, 3, 31)) | 1
-    cleaned = cv2.morphologyEx(canvas.rgb[y0:y1, x0:x1], cv2.MORPH_CLOSE, np.ones((size, size), np.uint8))
-    cleaned = cv2.blur(cleaned, (size // 2 | 1, size // 2 | 1))
-    zone = soft_coverage(around, box, 0.009 * face.width)
-    blend(canvas.rgb[y0:y1, x0:x1], cleaned, zone, alpha)  # type: ignore[arg-type]
 
 
 def _lip_points(face: FaceSketch) -> Points:
@@ -147,7 +181,7 @@ def _draw_inside(
     light = face.skin_luma
     picture = np.empty((y1 - y0, x1 - x0, 3), np.uint8)
     redness = lip - luma(lip)
-    picture[:] = np.clip(face.ink * np.float32(0.8) + lip * np.float32(0.10) + redness * np.float32(0.2), 0, 255)
+    picture[:] = np.clip(face.ink * np.float32(0.72) + redness * np.float32(0.16), 0, 255)
 
     teeth, tongue, brightness = shown
     soft_px = 0.004 * face.width

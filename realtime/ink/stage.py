@@ -14,12 +14,12 @@ import numpy as np
 
 from realtime.ink.brows import draw_brows
 from realtime.ink.canvas import Canvas
-from realtime.ink.eyes import draw_eyes
+from realtime.ink.clean import clean
+from realtime.ink.eyes import draw_eyes, see_eyes
 from realtime.ink.face import sketch_face
 from realtime.ink.glasses import draw_glasses
 from realtime.ink.memory import FaceMemory
 from realtime.ink.mouth import draw_mouth
-from realtime.ink.stray import hide_stray_ink
 from realtime.ink.touch_up import TouchUp
 from realtime.profile import Profile
 from realtime.types import Styled, read_only
@@ -75,9 +75,10 @@ class Ink:
             sketch = sketch_face(memory, scene.frame.rgb, styled.rgb, self.touch_up, self.expression)
             if sketch is None:
                 continue
-            hide_stray_ink(canvas, styled.lines, sketch, memory)
+            eyes, seen = see_eyes(sketch, memory)
+            kept = clean(canvas, styled.lines, sketch, seen, memory)
             draw_mouth(canvas, sketch, memory)
             draw_brows(canvas, sketch, memory)
-            draw_eyes(canvas, styled.lines, sketch, memory)
-            draw_glasses(canvas, styled.lines, sketch, memory)
+            draw_eyes(canvas, kept, sketch, eyes, seen, memory)
+            draw_glasses(canvas, kept, sketch, memory)
         return replace(styled, rgb=read_only(canvas.rgb))

@@ -76,8 +76,11 @@ class Reshape:
         faces = []
         for face in scene.faces:
             bends = _bends(face, self.shape)
-            faces.append(face if not bends else replace(face, landmarks=_landmarks(face.landmarks, bends)))
-            if bends:
+            if not bends:
+                faces.append(face)
+            else:
+                perceived = None if face.perceived is None else _landmarks(face.perceived, bends)
+                faces.append(replace(face, landmarks=_landmarks(face.landmarks, bends), perceived=perceived))
                 rgb = _bent(rgb, bends, own=rgb is not scene.frame.rgb)
         return replace(scene, frame=replace(scene.frame, rgb=read_only(rgb)), faces=tuple(faces))
 

@@ -94,7 +94,8 @@ def _run_filter(settings: Settings, style: Style | None, profile: Profile | None
 
     def status() -> str:
         loading = f"  {loader.state}" if loader is not None and loader.state else ""
-        rate = f"{stats.recent_fps():.0f} of {stats.recent_source_fps():.0f} fps  {stats.recent_latency_ms():.0f} ms  {stats.dropped} dropped"
+        rate = f"{stats.recent_fps():.0f} of {stats.recent_source_fps():.0f} fps"
+        rate += f"  {stats.recent_latency_ms():.0f} ms  {stats.dropped} dropped"
         recording = f"  {recorder.status}" if recorder is not None and recorder.status else ""
         return f"{controls.status}{loading}{recording}  {rate}"
 

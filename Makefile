@@ -1,6 +1,7 @@
 # make demo    set up, then draw the demo clip: out/demo.mp4 and out/demo.png
 # make run     set up, then the live filter: camera to virtual camera and preview
 # make test    set up, then lint, format, types and tests
+# make test-preview  the preview's window on a virtual screen, with real keys: xvfb, openbox and xdotool are needed
 # make test-rtx  the tests that need TensorRT for RTX, which is fetched (150 MB); no GPU is needed
 # make test-streams  streaming to real servers, which are fetched from Debian's packages
 # make gpu     the tests that need an NVIDIA GPU, and its figures: bench/results/gpu-*.json
@@ -12,7 +13,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
 
-.PHONY: demo run test test-streams test-rtx gpu soak faults check setup setup-dev clean clean-all
+.PHONY: demo run test test-preview test-streams test-rtx gpu soak faults check setup setup-dev clean clean-all
 
 demo: setup
 	@mkdir -p out
@@ -25,6 +26,9 @@ run: setup
 
 test: check
 	@$(RUN) -m pytest
+
+test-preview: setup-dev
+	@$(RUN) -m pytest -m display tests/test_window.py
 
 test-rtx:
 	@$(PYTHON) bootstrap.py --dev --rtx

@@ -25,7 +25,8 @@ from realtime.loop import Stop
 from realtime.perceive import Perceiver
 from realtime.profile import Profile, check_writable, profile_path, write_profile
 from realtime.settings import Pace, Settings
-from realtime.sinks.preview import Preview, display_answers
+from realtime.sinks.preview import Preview
+from realtime.sinks.window import display_answers
 from realtime.source import open_source
 from realtime.steady import Steady
 from realtime.types import Frame, Picture, Scene, Styled, read_only
@@ -183,7 +184,7 @@ def run_calibration(settings: Settings, say: Say) -> int:
                 if key in ("q", "\x1b"):
                     stop.ask()
 
-            preview = Preview(source.size, status=lambda: "q stops", on_key=on_key, mirrored=False)
+            preview = Preview(source.size, status=lambda: ("q stops",), on_key=on_key, mirrored=False, say=say)
             show = opened.enter_context(preview).send
         opened.enter_context(stop.on_signals())
 

@@ -15,7 +15,7 @@ _WIDEST = 0.92  # of the picture
 
 def card(text: str, size: Size, like: Frame | Missing | Picture) -> Picture:
     """A picture of `size` that says `text`, with the time and the number of what it stands for."""
-    return Picture(_written(text, size), like.t, like.grabbed_s, like.index)
+    return Picture(_written(text, size), like.t, like.grabbed_s, like.index, card=True)
 
 
 @lru_cache(maxsize=4)  # shown thirty times a second, and when memory is short

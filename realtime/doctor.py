@@ -187,7 +187,7 @@ def check_cameras() -> Iterator[Finding]:
 
 def check_display() -> Iterator[Finding]:
     """Whether the preview can open its window."""
-    from realtime.sinks.preview import display_answers
+    from realtime.sinks.window import display_answers
 
     if display_answers():
         yield Finding("Display: the preview can be shown")

@@ -28,7 +28,18 @@ KEYS: Mapping[str, str] = {
     "q": "quit",
     ESCAPE: "quit",
 }
-HELP = "q quit  space pause  n p style  [ ] strength  t steadiness  e expression  b background  m mirror  s snapshot"
+HELP = (
+    ("space", "pause: others see a card instead of you"),
+    ("n p", "next style, the one before"),
+    ("[ ]", "weaker, stronger"),
+    ("t", "steadiness: full, half, none"),
+    ("e", "expression: true, stronger, strongest"),
+    ("b", "the room: drawn, blurred, plain colour"),
+    ("m", "mirror what others see"),
+    ("s", "save a snapshot"),
+    ("r", "record to a file, and finish it"),
+    ("q Esc", "quit"),
+)
 
 
 class Keys:

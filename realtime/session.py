@@ -23,7 +23,7 @@ from realtime.folder import convert_folder
 from realtime.hold import Hold
 from realtime.idle import Idle
 from realtime.ink import Ink
-from realtime.keys import Keys
+from realtime.keys import HELP, Keys
 from realtime.loop import Stop, run_loop
 from realtime.open_style import Opened, OpenStyle, TwoStyles, open_look
 from realtime.perceive import Perceiver
@@ -32,6 +32,7 @@ from realtime.secrets import without_secrets
 from realtime.settings import STREAMED_TO, Background, Look, Pace, Settings, settings_from_arguments
 from realtime.sinks import open_recording, open_sinks, open_virtual_cameras
 from realtime.sinks.picture import write_picture
+from realtime.sinks.preview import Preview
 from realtime.sinks.recorder import Recorder
 from realtime.sinks.virtualcam import anybody_watches
 from realtime.source import LastingSource, list_cameras, open_lasting_source
@@ -53,7 +54,7 @@ def run(arguments: Sequence[str], say: Say) -> int:
     if settings.list_what is not None:
         return _list(settings.list_what, settings.as_json, say)
     style = None if settings.look.style == PASS_THROUGH else load_style(settings.look.style)
-    _check_background(settings)
+    _check_look(settings.look, settings)
     if settings.calibrate:
         from calibration.person import run_calibration  # calibrating is the rare case
 
@@ -88,16 +89,18 @@ def _run_filter(settings: Settings, style: Style | None, profile: Profile | None
     trace = None if settings.trace is None else Trace()
     stats = Stats(trace=trace)
     controls = Controls(settings.look, mirror=bool(settings.mirror), quit_=stop.ask, say=say)
+    controls.check = partial(_check_look, settings=settings)
     keys = Keys(controls, say)
     recorder: Recorder | None = None
     loader: StyleLoader | None = None
 
-    def status() -> str:
+    preview: Preview | None = None
+    engine_name, precision = "none", "none"
+
+    def status() -> tuple[str, str]:
         loading = f"  {loader.state}" if loader is not None and loader.state else ""
-        rate = f"{stats.recent_fps():.0f} of {stats.recent_source_fps():.0f} fps"
-        rate += f"  {stats.recent_latency_ms():.0f} ms  {stats.dropped} dropped"
         recording = f"  {recorder.status}" if recorder is not None and recorder.status else ""
-        return f"{controls.status}{loading}{recording}  {rate}"
+        return controls.status + loading + recording, f"{stats.recent()}   {engine_name} {precision}"
 
     with ExitStack() as opened:
         virtual_cameras = open_virtual_cameras(settings.sinks, settings.size, settings.fps, say)
@@ -121,6 +124,20 @@ def _run_filter(settings: Settings, style: Style | None, profile: Profile | None
             from realtime.sinks.microphone import Microphone
 
             microphone = opened.enter_context(Microphone(settings.microphone))
+
+        def open_preview() -> Preview:
+            nonlocal preview
+            preview = Preview(
+                source.size,
+                status=status,
+                on_key=keys,
+                mirrored=source.live and source.clip is None and settings.mirror is None,
+                say=say,
+                is_mirrored=lambda: controls.mirror,
+                help_=HELP,
+            )
+            return preview
+
         sinks = opened.enter_context(
             open_sinks(
                 settings.sinks,
@@ -132,9 +149,7 @@ def _run_filter(settings: Settings, style: Style | None, profile: Profile | None
                 live=source.live,
                 frame_count=_expected_frames(settings, source),
                 say=say,
-                preview_status=status,
-                on_key=keys,
-                mirrored=source.live and source.clip is None and settings.mirror is None,
+                open_preview=open_preview,
             )
         )
         say(f"Sinks: {', '.join(sinks.names)}")
@@ -143,7 +158,6 @@ def _run_filter(settings: Settings, style: Style | None, profile: Profile | None
         size, fps, clip = source.size, source.fps, source.clip
         recorder = Recorder(sinks, lambda path: open_recording(path, size, fps, clip, microphone, say), say)
         controls.on_record, controls.recording = recorder.toggle, lambda: recorder is not None and recorder.recording
-        engine_name, precision = "none", "none"
         hold: Hold | None = None
         if style is None:
             say("Style none: the camera's own picture passes through, undrawn.")
@@ -172,6 +186,8 @@ def _run_filter(settings: Settings, style: Style | None, profile: Profile | None
                 controls.styles = (style, *controls.styles)
 
         def picture_of(frame: Frame) -> Picture:
+            if preview is not None and not controls.paused:
+                preview.photo(frame)  # the one way of a raw frame to a screen, and only of this user
             picture = card("Paused", frame.size, frame) if controls.paused else draw(frame)
             if (path := controls.take_snapshot()) is not None:
                 _save(picture, path, say)
@@ -244,9 +260,9 @@ def _expected_frames(settings: Settings, source: LastingSource) -> int | None:
     return min(known) if known else None
 
 
-def _check_background(settings: Settings) -> None:
-    """Refuses, before anything is opened, a background that cannot be shown."""
-    background: Background = settings.look.background
+def _check_look(look: Look, settings: Settings) -> None:
+    """Refuses a look that cannot be shown, or not with the rest of the settings."""
+    background: Background = look.background
     if background.kind == "image":
         read_background(background)
     with_alpha = any(Path(sink).suffix.lower() == ".png" for sink in settings.sinks)
@@ -256,7 +272,7 @@ def _check_background(settings: Settings) -> None:
         raise UsageError(
             f"--only {settings.only} shows the camera's own picture beside the drawing; it needs --background style."
         )
-    if settings.look.style == PASS_THROUGH and (settings.only != "all" or settings.look != Look(style=PASS_THROUGH)):
+    if look.style == PASS_THROUGH and (settings.only != "all" or look != Look(style=PASS_THROUGH)):
         raise UsageError(
             "Style none is the camera's own picture; --strength, --expression, --background, --only need another style."
         )

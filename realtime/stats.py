@@ -155,6 +155,12 @@ class Stats:
         pictures = self.frames_out - self._warm[0]
         return (self._cpu_clock() - self._warm[1]) * 1000 / pictures if pictures > 0 else 0.0
 
+    def recent(self) -> str:
+        """The rates, the delay from grab to delivery and the median time of each stage, for the status line."""
+        stages = [f"{name} {np.median(times.recent):.0f}" for name, times in self._stage_ms.items() if times.recent]
+        rates = f"camera {self.recent_source_fps():.0f}  out {self.recent_fps():.0f} fps  {self.dropped} dropped"
+        return f"{rates}   delay {self.recent_latency_ms():.0f} ms   {'  '.join(stages)} ms"
+
     def recent_latency_ms(self) -> float:
         """Median of the last 30 pictures; 0 while unknown."""
         return float(np.median(self._latency_ms.recent)) if self._latency_ms.recent else 0.0

@@ -130,7 +130,8 @@ class Styled:
 class Picture:
     """A finished picture: the only thing a sink accepts.
 
-    rgb: (h, w, 3) u8, read-only. alpha: (h, w) u8 or None for opaque. t, grabbed_s, index: as in its frame.
+    rgb: (h, w, 3) u8, read-only. alpha: (h, w) u8 or None for opaque. t, grabbed_s, index: as in its frame. card: it is
+    a sentence to read, not a drawing, and no mirror swaps it.
     """
 
     rgb: RgbImage
@@ -138,6 +139,7 @@ class Picture:
     grabbed_s: float
     index: int
     alpha: GrayImage | None = None
+    card: bool = False
 
     @property
     def size(self) -> Size:

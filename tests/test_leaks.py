@@ -6,6 +6,7 @@ happen where and when, and what follows on what.
 
 from __future__ import annotations
 
+import ast
 import itertools
 import os
 import threading
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -37,6 +39,7 @@ from realtime.layers import Finish
 from realtime.loop import Stop, run_loop
 from realtime.raw import is_raw
 from realtime.settings import Background
+from realtime.sinks.null import Null
 from realtime.stats import Stats
 from realtime.steady import Steady
 from realtime.stylize import Stylize
@@ -341,6 +344,61 @@ def test_the_real_networks_draw_no_grain_and_the_style_none_shows_it(words: str,
     bgr = cv2.imread(str(tmp_path / "out.png"))
     assert bgr is not None
     assert (found_r(np.ascontiguousarray(bgr[..., ::-1]), size, 1) > FOUND_R) == ("none" in words)
+
+
+def test_only_the_preview_knows_of_frames_among_the_sinks() -> None:
+    """A sink that takes a raw picture needs its type: the split view of the preview is the only one."""
+    knows = set()
+    for path in (Path(command_line.__file__).parent / "realtime" / "sinks").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.ImportFrom) else []
+            if "Frame" in names or "realtime.types" in names:
+                knows.add(path.name)
+    assert knows == {"preview.py"}
+
+
+def test_the_photo_of_the_split_view_reaches_the_window_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cv2.imwrite(str(tmp_path / "in.png"), PHOTO[..., ::-1])
+    given: list[Frame] = []
+
+    class SplitPreview(Null):
+        """A preview whose window always asks for the photo; the pause is its user's second key."""
+
+        def __init__(self, size: Size, *, on_key: Callable[[str], None], **_: Any) -> None:
+            super().__init__()
+            self.on_key, self.sent = on_key, 0
+
+        def photo(self, frame: Frame) -> None:
+            given.append(frame)
+
+        def send(self, picture: Picture) -> None:
+            self.sent += 1
+            for key in {1: "s", 2: "r", 4: "s", 5: "r", 6: " "}.get(self.sent, ""):
+                self.on_key(key)
+
+    monkeypatch.setattr("realtime.session.Preview", SplitPreview)
+    monkeypatch.chdir(tmp_path)
+    sinks = ("--sink", "preview", "--sink", str(tmp_path / "%03d.png"))
+    clip = tmp_path / "in.mp4"
+    with av.open(str(clip), "w") as out:
+        video = out.add_stream("mpeg4", rate=30)
+        video.width, video.height, video.pix_fmt, video.bit_rate = SIZE.width, SIZE.height, "yuv420p", 20_000_000
+        for _ in range(9):
+            out.mux(video.encode(av.VideoFrame.from_ndarray(PHOTO, format="rgb24")))
+        out.mux(video.encode(None))
+    assert command_line.main(["--source", str(clip), "--pace", "all", *sinks, "--engine", "onnxruntime"]) == 0
+    assert 6 <= len(given) < 9, "while paused not even the window gets it"
+    assert min(found_r(frame.rgb, SIZE) for frame in given) > FOUND_R
+    written = [bgr for path in tmp_path.glob("[0-9]*.png") if (bgr := cv2.imread(str(path))) is not None]
+    written += [bgr for path in tmp_path.glob("livetoon-*.png") if (bgr := cv2.imread(str(path))) is not None]
+    for path in tmp_path.glob("livetoon-*.mp4"):
+        with av.open(str(path)) as recorded:
+            written += [frame.to_ndarray(format="bgr24") for frame in recorded.decode(video=0)]
+    assert len(written) >= 9 + 1 + 3
+    for bgr in written:
+        assert not is_raw(np.ascontiguousarray(bgr[..., ::-1]), PHOTO)
 
 
 def test_is_raw_tells_frames_from_drawings() -> None:

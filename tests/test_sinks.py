@@ -18,7 +18,6 @@ from realtime.sinks import Sink, Sinks, open_sinks, open_virtual_cameras
 from realtime.sinks.clip import ClipFile
 from realtime.sinks.null import Null
 from realtime.sinks.picture import PictureFile, PictureSequence
-from realtime.sinks.preview import Preview, display_answers, with_status
 from realtime.sinks.threaded import Threaded
 from realtime.sinks.virtualcam import VirtualCamera
 from realtime.types import Picture, Size, read_only
@@ -29,6 +28,10 @@ SIZE = Size(64, 48)
 def picture(index: int, t: float | None = None, size: Size = SIZE) -> Picture:
     rgb = np.full((size.height, size.width, 3), (index, 100, 200), np.uint8)
     return Picture(read_only(rgb), index / 30 if t is None else t, time.monotonic(), index)
+
+
+def no_screen() -> Sink:
+    raise SinkError("The preview needs a screen.")
 
 
 def open_(uris: Sequence[str], said: list[str] | None = None, clip: Path | None = None, live: bool = False) -> Sinks:
@@ -43,9 +46,7 @@ def open_(uris: Sequence[str], said: list[str] | None = None, clip: Path | None 
         live=live,
         frame_count=None,
         say=say,
-        preview_status=lambda: "",
-        on_key=lambda _: None,
-        mirrored=False,
+        open_preview=no_screen,
     )
 
 
@@ -156,7 +157,6 @@ def test_a_sink_that_cannot_be_is_one_clear_error(
     uri: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("realtime.sinks.preview.display_answers", lambda: False)
     Path("folder.mp4").mkdir()
     Path("afile").touch()
     with pytest.raises(SinkError, match=says):
@@ -182,7 +182,6 @@ def test_sinks_that_do_not_exist_here_are_left_out_with_a_line(monkeypatch: pyte
         raise SinkError("No camera.")
 
     monkeypatch.setattr("realtime.sinks.virtualcam.open_virtual_camera", missing)
-    monkeypatch.setattr("realtime.sinks.preview.display_answers", lambda: False)
     said: list[str] = []
     with pytest.raises(SinkError, match=r"--sink out\.mp4"):
         open_([], said)
@@ -515,60 +514,3 @@ def test_a_percent_sign_alone_is_no_sequence(tmp_path: Path) -> None:
     with open_([str(tmp_path / "100%.png")]) as sinks:
         sinks.send(picture(0))
     assert (tmp_path / "100%.png").exists()
-
-
-def test_the_status_line_darkens_the_lower_edge_only() -> None:
-    rgb = np.full((720, 1280, 3), 200, np.uint8)
-    shown = with_status(rgb.copy(), "webtoon 30 fps")
-    assert (shown[:640] == 200).all() and shown[-1, -1, 0] < 100
-    assert (with_status(rgb.copy(), "") == 200).all()
-    assert with_status(np.zeros((16, 16, 3), np.uint8), "a long line " * 20).shape == (16, 16, 3)
-
-
-def test_no_answer_from_x_is_no_display(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("realtime.sinks.preview.sys.platform", "linux")
-    monkeypatch.delenv("DISPLAY", raising=False)
-    assert not display_answers()
-    monkeypatch.setenv("DISPLAY", "localhost:4711")
-    assert not display_answers()
-
-
-class FakeWindow:
-    """OpenCV's window functions: keys are pressed one after the other, then the window is closed."""
-
-    def __init__(self, keys: list[int]) -> None:
-        self.keys = keys
-        self.shown: list[Any] = []
-        self.destroyed = 0
-
-    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("realtime.sinks.preview.display_answers", lambda: True)
-        for name in ("namedWindow", "resizeWindow", "waitKey"):
-            monkeypatch.setattr(cv2, name, lambda *_: None)
-        monkeypatch.setattr(cv2, "imshow", lambda _, image: self.shown.append(image))
-        monkeypatch.setattr(cv2, "waitKeyEx", lambda _: self.keys.pop(0) if self.keys else -1)
-        monkeypatch.setattr(cv2, "getWindowProperty", lambda *_: 1.0 if self.keys else 0.0)
-        monkeypatch.setattr(cv2, "destroyWindow", lambda _: setattr(self, "destroyed", self.destroyed + 1))
-
-
-def test_the_preview_is_a_mirror_passes_keys_and_quits_when_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    window = FakeWindow([ord("s"), 0xFF51, -1, 27, 32, -1])
-    window.install(monkeypatch)
-    pressed: list[str] = []
-    rgb = np.zeros((48, 64, 3), np.uint8)
-    rgb[:, :10] = (255, 0, 0)
-    with Preview(SIZE, status=lambda: "", on_key=pressed.append, mirrored=True) as preview:
-        for index in range(8):
-            preview.send(Picture(read_only(rgb), 0.0, 0.0, index))
-    assert pressed == ["s", "\x1b", " ", "q"]
-    assert len(window.shown) == 6  # nothing is shown once it was closed
-    assert tuple(window.shown[0][0, -1]) == (0, 0, 255) and tuple(window.shown[0][0, 0]) == (0, 0, 0)
-    assert window.destroyed == 0
-
-
-@pytest.mark.display
-@pytest.mark.skipif(not display_answers(), reason="needs a screen")
-def test_a_real_window_opens_and_closes() -> None:
-    with Preview(SIZE, status=lambda: "status", on_key=lambda _: None, mirrored=True) as preview:
-        preview.send(picture(0))
-        assert cv2.getWindowProperty("LiveToon", cv2.WND_PROP_VISIBLE) >= 1

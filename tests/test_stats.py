@@ -135,3 +135,17 @@ def test_the_first_picture_is_timed_from_the_start_of_the_process() -> None:
     assert summary(stats)["first_picture_s"] is None
     stats.delivered(0.0)
     assert float(summary(stats)["first_picture_s"]) > 0.05  # type: ignore[arg-type]
+
+
+def test_the_status_line_tells_the_cameras_rate_from_that_of_the_pictures() -> None:
+    clock = ManualClock()
+    stats = Stats(clock)
+    assert "camera 0  out 0 fps" in stats.recent()
+    work = stats.timed("stylize", lambda _: setattr(clock, "now", clock.now + 0.04))
+    for index in range(0, 60, 3):
+        grabbed = clock.now
+        stats.took(index)
+        work(index)
+        stats.delivered(grabbed)
+        clock.now += 0.06
+    assert stats.recent() == "camera 30  out 10 fps  38 dropped   delay 40 ms   stylize 40 ms"

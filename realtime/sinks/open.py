@@ -184,17 +184,14 @@ def open_sinks(
     live: bool,
     frame_count: int | None,
     say: Say,
-    preview_status: Callable[[], str],
-    on_key: Callable[[str], None],
-    mirrored: bool,
+    open_preview: Callable[[], Sink],
 ) -> Sinks:
     """The sinks that `uris` name; without any, the virtual camera and the preview, those that exist here.
 
     virtual_cameras: from `open_virtual_cameras`, of the same `uris`.
     size, fps: of the pictures. clip: the source's file: its sound is carried over, and no sink may overwrite it.
-    microphone: is heard instead in files and streams.
-    preview_status, on_key, mirrored: see `Preview`. Files are checked now and made with the first picture. Raises
-    `SinkError`; sinks that were open are closed then.
+    microphone: is heard instead in files and streams. open_preview: makes the preview. Files are checked now and made
+    with the first picture. Raises `SinkError`; sinks that were open are closed then.
     """
 
     def beside(file: Sink, reopen: Callable[[], Sink] | None = None) -> Sink:
@@ -209,9 +206,7 @@ def open_sinks(
         if uri == "null":
             return Null()
         if uri == "preview":
-            from realtime.sinks.preview import Preview
-
-            return Preview(size, status=preview_status, on_key=on_key, mirrored=mirrored)
+            return open_preview()
         if is_virtual_camera(uri):
             camera = virtual_cameras[uri]
             if isinstance(camera, SinkError):

@@ -19,7 +19,7 @@ from realtime.errors import SinkError
 from realtime.sinks.contract import Sink
 from realtime.sinks.threaded import Threaded
 from realtime.source.fit import letterbox
-from realtime.types import Frame, Picture, Size, read_only
+from realtime.types import Missing, Picture, Size
 
 SIZE, FPS = Size(1280, 720), 30.0  # without --size and --fps: what every program for calls knows
 _REPEAT_S = 0.5
@@ -129,10 +129,10 @@ def open_virtual_camera(device: str | None, size: Size, fps: float, say: Callabl
             raise
         return VirtualCamera(camera, even)
 
-    start = Frame(read_only(np.zeros((1, 1, 3), np.uint8)), 0.0, time.monotonic(), 0)
+    start = Missing("LiveToon starts", even, 0.0, time.monotonic(), 0)
     return LastingVirtualCamera(
         opened(),
-        first=card("LiveToon starts", even, start),
+        first=card(start.why, even, start),
         repeat_s=_REPEAT_S,
         stale=lambda last: card("LiveToon does not answer", even, last),
         reopen=opened,

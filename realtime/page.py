@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.landmarks import EYES, FACE_OVAL
+from realtime.landmarks import CHIN, EYES, FACE_OVAL, FOREHEAD_TOP
 from realtime.types import Flow, GrayImage, Mask, RgbImage, Scene, Size, Styled, read_only
 
 FAR_PX = 0.05  # share of the picture's width that a part may move between two frames: more is another scene
-HEAD = 1.45  # a head is so much larger than its face oval
+HEAD, HAIR = 1.75, 0.25  # a head with its hair: so much larger than its face oval, so many of its heights further up
 DOT_EDGE, STROKE_EDGE = 4.4, 1.8  # levels of ink a level of tone: how sharp the edge of a dot or stroke is
 GLOW_SHRINK = 8
 LEAST_PITCH_PX = 3.0  # finer dots would be noise
@@ -106,14 +106,15 @@ class Print:
         pitch = max(LEAST_PITCH_PX, page.pitch * size.height)
         sheet = _dots(size, pitch) if page.dots > 0 else _strokes(size, pitch)
         threshold = _moved(sheet, self._room, size)
-        person = cv2.resize(scene.person, (size.width, size.height))
-        _put(threshold, _moved(sheet, self._person, size), (person > 0.5).astype(np.uint8))
+        person = (cv2.resize(scene.person, (size.width, size.height)) > 0.5).astype(np.uint8)
+        cv2.copyTo(_moved(sheet, self._person, size), person, threshold)
         for face in scene.faces:
             oval = face.landmarks[FACE_OVAL, :2]
+            up = HAIR * (face.landmarks[FOREHEAD_TOP, :2] - face.landmarks[CHIN, :2])
             head = np.zeros(luma.shape, np.uint8)
             middle = oval.mean(axis=0)
-            cv2.fillConvexPoly(head, np.round(middle + HEAD * (oval - middle)).astype(np.int32), 1)
-            _put(threshold, _moved(sheet, self._heads[face.track], size), head)
+            cv2.fillConvexPoly(head, np.round(middle + up + HEAD * (oval - middle)).astype(np.int32), 1)
+            cv2.copyTo(_moved(sheet, self._heads[face.track], size), cv2.min(head, person), threshold)
         tone = cv2.LUT(luma, _tone_table(page.tone_from, page.tone_to))
         for face in scene.faces:  # eyes stay clear: they are drawn already, and live
             for eye in EYES:
@@ -155,10 +156,6 @@ def _moved(sheet: GrayImage, by: NDArray[np.float32], size: Size) -> GrayImage:
     x, y = (float(v) % rest for v in by)
     matrix = np.array([[1, 0, x - rest], [0, 1, y - rest]], np.float32)
     return cv2.warpAffine(sheet, matrix, (size.width, size.height), flags=cv2.INTER_LINEAR)
-
-
-def _put(below: GrayImage, above: GrayImage, where: GrayImage) -> None:
-    cv2.copyTo(above, where, below)
 
 
 @lru_cache(maxsize=2)

@@ -4,6 +4,7 @@
 # make test-preview  the preview's window on a virtual screen, with real keys: xvfb, openbox and xdotool are needed
 # make test-rtx  the tests that need TensorRT for RTX, which is fetched (150 MB); no GPU is needed
 # make test-streams  streaming to real servers, which are fetched from Debian's packages
+# make test-virtualcam  the virtual camera on a real v4l2loopback, in a virtual machine of Debian's packages (3 minutes)
 # make gpu     the tests that need an NVIDIA GPU, and its figures: bench/results/gpu-*.json
 # make soak    two hours of the filter with faults, on a clock of its own (takes about one): out/soak.json, out/soak.svg
 # make faults  the tests that kill, stop and starve real processes, and a long search for leaks and bad input
@@ -13,7 +14,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
 
-.PHONY: demo run test test-preview test-streams test-rtx gpu soak faults check setup setup-dev clean clean-all
+.PHONY: demo run test test-preview test-streams test-rtx test-virtualcam gpu soak faults check setup setup-dev clean clean-all
 
 demo: setup
 	@mkdir -p out
@@ -40,6 +41,9 @@ test-streams: setup-dev
 		install -y -qq --no-install-recommends $(STREAMS_NEED) >/dev/null; } || \
 		{ echo "Install first: sudo apt-get install $(STREAMS_NEED)"; exit 1; }
 	@$(RUN) -m pytest -m streams tests/test_streams.py
+
+test-virtualcam: setup-dev
+	@$(RUN) tests/virtualcam/machine.py
 
 gpu:
 	@$(PYTHON) bootstrap.py --dev --gpu --rtx

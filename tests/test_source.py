@@ -15,9 +15,9 @@ import pytest
 
 from realtime.errors import LiveToonError, SourceError, UsageError
 from realtime.settings import Pace
-from realtime.source import Source, open_source
+from realtime.source import Source, list_cameras, open_lasting_source, open_source
 from realtime.source.camera import Camera
-from realtime.source.cameras import CameraInfo, linux_cameras
+from realtime.source.cameras import CameraInfo, find_camera, linux_cameras
 from realtime.source.fit import crop_to_fill, letterbox
 from realtime.source.live import Live
 from realtime.source.pattern import TestPattern, pattern_index
@@ -390,3 +390,13 @@ def test_nodes_that_are_no_cameras_are_not_listed(tmp_path: Path) -> None:
     (tmp_path / "dev").mkdir()
     (tmp_path / "dev" / "video0").write_text("a file that answers no question about video")
     assert linux_cameras(tmp_path / "sys", tmp_path / "dev") == []
+
+
+def test_a_virtual_camera_is_never_the_first_choice_and_never_its_own_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "darwin")
+    listed = [CameraInfo(0, None, "OBS Virtual Camera"), CameraInfo(1, None, "FaceTime")]
+    monkeypatch.setattr("realtime.source.cameras._others_cameras", lambda: listed)
+    assert [(camera.index, camera.name) for camera in list_cameras()] == [(1, "FaceTime")]
+    assert find_camera("obs").index == 0
+    with pytest.raises(SourceError, match="OBS Virtual Camera is where the drawn pictures go; name another --source"):
+        open_lasting_source("obs", size=None, fps=None, pace=None, say=print, sinks=["OBS Virtual Camera"])

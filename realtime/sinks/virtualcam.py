@@ -24,6 +24,7 @@ from realtime.types import Missing, Picture, Size
 SIZE, FPS = Size(1280, 720), 30.0  # without --size and --fps: what every program for calls knows
 _REPEAT_S = 0.5
 _REMEDY = {
+    "linux": "Close the program that uses it, or name another one: --sink virtualcam:DEVICE.",
     "darwin": "Install OBS Studio 30 or newer, start its virtual camera once and stop it again.",
     "win32": "Install OBS Studio; it brings the virtual camera with it.",
 }

@@ -14,6 +14,7 @@ from pathlib import Path
 from realtime.errors import SourceError
 
 _LOOPBACK_DRIVER = "v4l2 loopback"
+_VIRTUAL_NAMES = ("OBS Virtual Camera", "Unity Video Capture")  # which sinks write to, on Windows and macOS
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +32,15 @@ class CameraInfo:
 
 
 def list_cameras() -> list[CameraInfo]:
-    """The cameras of this machine, by index; on Linux without virtual ones (v4l2loopback, where a sink may write)."""
+    """The cameras of this machine, by index; without virtual ones, where a sink may write."""
     if sys.platform == "linux":
         return [camera for camera, driver in linux_cameras() if driver != _LOOPBACK_DRIVER]
-    return _others_cameras()
+    return [camera for camera in _others_cameras() if camera.name not in _VIRTUAL_NAMES]
 
 
 def find_camera(wanted: str) -> CameraInfo:
     """The camera that an index, a device path, a name or part of a name means; raises `SourceError`."""
-    known = [camera for camera, _ in linux_cameras()] if sys.platform == "linux" else list_cameras()
+    known = [camera for camera, _ in linux_cameras()] if sys.platform == "linux" else _others_cameras()
     if wanted.isdecimal() or wanted.startswith("/dev/"):
         index = int(wanted) if wanted.isdecimal() else _index_of_device(Path(wanted))
         for camera in known:

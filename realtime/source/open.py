@@ -74,8 +74,8 @@ def open_lasting_source(
     """
 
     def camera(found: CameraInfo) -> LastingSource:
-        if found.path in sinks:
-            raise SourceError(f"{found.path} is where the drawn pictures go; name another --source.")
+        if found.path in sinks or found.name in sinks:
+            raise SourceError(f"{found.path or found.name} is where the drawn pictures go; name another --source.")
 
         def again(known_size: Size | None) -> Live:
             return _live_camera(find_again(found) if known_size is not None else found, known_size or size, fps)

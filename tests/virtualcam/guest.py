@@ -383,7 +383,7 @@ def check_idle() -> None:
                 awake = cpu_share(producer)
             producer.until(lambda: not producer.holds(WEBCAM), "the webcam is let go again")
             time.sleep(2)  # cards come twice a second; until the first one the last picture of the webcam lies there
-        see(idle < awake / 5, f"processor at rest {idle:.1%} of a core, awake {awake:.1%} (both of an emulated one)")
+        see(idle < awake / 2, f"processor at rest {idle:.1%} of a core, awake {awake:.1%} (both of an emulated one)")
         number, mode = DEVICE.stat().st_rdev, DEVICE.stat().st_mode
         DEVICE.unlink()
         producer.until(lambda: "has disappeared" in producer.log, "the device is missed")

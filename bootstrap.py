@@ -26,7 +26,9 @@ def main() -> int:
     if lacking:
         print(lacking, file=sys.stderr)
         return 2
-    extras = {"camera"} | {extra for extra in ("dev", "gpu", "rtx") if f"--{extra}" in sys.argv[1:]}
+    extras = {"camera"} | {
+        extra for extra in ("dev", "gpu", "paintings", "rtx", "train") if f"--{extra}" in sys.argv[1:]
+    }
     asked = hashlib.sha256(b"".join((ROOT / f).read_bytes() for f in ("pyproject.toml", "constraints.txt"))).hexdigest()
     stamp, *installed = STAMP.read_text().split() if STAMP.exists() else [""]
     if stamp == asked and extras <= set(installed) and works(PYTHON):

@@ -80,6 +80,11 @@ def manifest() -> dict[str, ModelFile]:
     return {e["name"]: ModelFile(**e) for e in [*entries["fetched"], *entries.get("shipped", [])]}
 
 
+def optional_files() -> dict[str, ModelFile]:
+    """The files of optional packages by their names: never fetched, only checked where the package is installed."""
+    return {e["name"]: ModelFile(**e) for e in tomllib.loads(MANIFEST.read_text(encoding="utf-8"))["optional"]}
+
+
 def model_file(name: str, *, say: Say = lambda line: print(line, file=sys.stderr)) -> Path:
     """The path of a checked model file, fetched first if need be (seconds; minutes on a slow line).
 

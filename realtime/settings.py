@@ -177,7 +177,13 @@ def _parser() -> argparse.ArgumentParser:
         help="virtualcam, virtualcam:DEVICE, preview, out.mp4, out.png, frames/%%05d.png, rtmp://..., srt://..., "
         "rtsp://..., null; may be given more than once; default: virtual camera and preview",
     )
-    add("--style", metavar="NAME|FOLDER", default="webtoon", type=_words, help="a style's name or its folder")
+    add(
+        "--style",
+        metavar="NAME|FOLDER",
+        default="webtoon",
+        type=_words,
+        help="a style's name or folder, painting:0 to painting:25, painting:3+12, picture:PATH",
+    )
     add("--background-style", metavar="NAME|FOLDER", type=_words, help="another style for the room; costs both")
     add(
         "--only",

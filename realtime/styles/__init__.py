@@ -65,10 +65,14 @@ def user_style_folder() -> Path:
 
 
 def load_style(name_or_folder: str) -> Style:
-    """The style of this name or in this folder.
+    """The style of this name, in this folder, or of a painting (`painting:3+12`, `picture:PATH`).
 
     Raises `UsageError` for an unknown name (near names are suggested), `ModelFileError` for a damaged pack.
     """
+    from realtime.styles.paintings import is_painting, painting_style  # the rare case, which builds on this module
+
+    if is_painting(name_or_folder):
+        return painting_style(name_or_folder)
     as_path = Path(name_or_folder)
     if (as_path / "style.toml").is_file():
         return _read(as_path)

@@ -6,7 +6,8 @@ face only, and fails, is left out: the rest of the picture is drawn.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 from realtime.compose import Compose
@@ -23,7 +24,9 @@ from realtime.steady import Steady
 from realtime.style_loader import StyleLoader, Wish
 from realtime.styles import Style
 from realtime.types import Frame, Picture, RgbImage, Scene, Styled
+from realtime.watchdog import Worker
 
+_LOOK_S = 3600.0  # for ever: whoever waits for this thread sees that it hangs
 SEEN_LEVELS, DRAWN_LEVELS = 12.0, 1.0  # standard deviation: where the frame has as much, so little is no drawing
 
 
@@ -31,8 +34,8 @@ class Filter:
     """The way of a frame. The look changes between two frames through `show`.
 
     resources: what `close` lets go of besides the stage stylize. loader: opens another style's generators; without one,
-    only styles that share those of `stylize` can be shown. Raises what a stage raises that nothing can be drawn
-    without.
+    only styles that share those of `stylize` can be shown. peek: gives the next frame where it is there already; then
+    faces are looked for in it while this one is drawn. Raises what a stage raises that nothing can be drawn without.
     """
 
     def __init__(
@@ -45,7 +48,12 @@ class Filter:
         stats: Stats,
         resources: ExitStack | None = None,
         loader: StyleLoader | None = None,
+        peek: Callable[[], Frame | None] | None = None,
     ) -> None:
+        self._peek = peek
+        self._looker: Worker[Frame, Scene] | None = None if peek is None else Worker(self._look, "draw: look ahead")
+        self._ahead: Frame | None = None  # what the looker looks at
+        self._ahead_masked = False  # for certain with the person's mask
         self._reshape, self._print = Reshape(Shape()), Print(Page())  # nothing, until a style wants it: `show`
         self._stylize = stylize
         self._opened = stylize if isinstance(stylize, Opened) else None
@@ -96,6 +104,7 @@ class Filter:
 
     def reset(self) -> None:
         """Forget everything that was seen."""
+        self._drop_ahead()
         self._following = False
         before, after = (self._perceiver, self._steady, self._reshape), (self._ink, self._print, self._fade)
         for stage in (*before, self._stylize, *after, self._compose):
@@ -103,6 +112,9 @@ class Filter:
 
     def close(self) -> None:
         """Lets go of models and engines."""
+        self._drop_ahead()
+        if self._looker is not None:
+            self._looker.close(_LOOK_S)
         if self._loader is not None:
             self._loader.cancel()
         if self._opened is not None:
@@ -133,18 +145,50 @@ class Filter:
 
     def _perceived(self, frame: Frame) -> Scene:
         try:
-            scene: Scene = self.steady(self.perceive(frame))
-            if scene.fresh and self._following:  # another scene: faces were still looked for where they had been
-                self._perceiver.reset()
-                self._steady.reset()
-                scene = self.steady(self.perceive(frame))
-            self._following = True
+            scene = self._looked_at(frame)
+            self._look_ahead()
             return scene
         except Exception as error:
             if self._compose.hides:
                 raise  # the room is to be hidden, and nothing knows where it is
             self._without_face(error)
             return Scene(frame, EVERYWHERE, (), fresh=True)
+
+    def _look(self, frame: Frame) -> Scene:
+        scene: Scene = self.steady(self.perceive(frame))
+        if scene.fresh and self._following:  # another scene: faces were still looked for where they had been
+            self._perceiver.reset()
+            self._steady.reset()
+            scene = self.steady(self.perceive(frame))
+        self._following = True
+        return scene
+
+    def _looked_at(self, frame: Frame) -> Scene:
+        """The frame's scene, of the look ahead if that was at this frame and saw all that is wanted now."""
+        if self._ahead is frame and self._looker is not None:
+            self._ahead = None
+            scene = self._looker.take(_LOOK_S)
+            if self._ahead_masked or not self._perceiver.mask_wanted:
+                return scene
+            self._perceiver.reset()  # it has seen this frame
+            self._steady.reset()
+            self._following = False
+        else:
+            self._drop_ahead()
+        return self._look(frame)
+
+    def _look_ahead(self) -> None:
+        self._ahead = None if self._peek is None else self._peek()
+        if self._ahead is not None and self._looker is not None:
+            self._ahead_masked = self._perceiver.mask_wanted
+            self._looker.give(self._ahead)
+
+    def _drop_ahead(self) -> None:
+        """Waits until nobody looks ahead, and forgets what was seen."""
+        self._ahead = None
+        if self._looker is not None and self._looker.busy:
+            with suppress(Exception):
+                self._looker.take(_LOOK_S)
 
     def _stylized(self, scene: Scene) -> Styled:
         try:

@@ -28,6 +28,7 @@ from realtime.loop import Stop, run_loop
 from realtime.open_style import Opened, OpenStyle, TwoStyles, open_look
 from realtime.perceive import Perceiver
 from realtime.profile import Profile, read_profile
+from realtime.read_ahead import ReadAhead
 from realtime.secrets import without_secrets
 from realtime.settings import STREAMED_TO, Background, Look, Pace, Settings, settings_from_arguments
 from realtime.sinks import open_recording, open_sinks, open_virtual_cameras
@@ -158,6 +159,7 @@ def _run_filter(settings: Settings, style: Style | None, profile: Profile | None
         size, fps, clip = source.size, source.fps, source.clip
         recorder = Recorder(sinks, lambda path: open_recording(path, size, fps, clip, microphone, say), say)
         controls.on_record, controls.recording = recorder.toggle, lambda: recorder is not None and recorder.recording
+        ahead = None if source.live else opened.enter_context(ReadAhead(source))
         hold: Hold | None = None
         if style is None:
             say("Style none: the camera's own picture passes through, undrawn.")
@@ -176,7 +178,7 @@ def _run_filter(settings: Settings, style: Style | None, profile: Profile | None
             engine_name, precision = stylize.name, stylize.precision
             loader = StyleLoader(opens, first, say)
 
-            open_filter = partial(_open_filter, settings, profile, stats, loader)
+            open_filter = partial(_open_filter, settings, profile, stats, loader, ahead)
             hold = Hold(open_filter(stylize), lambda: open_filter(opens(loader.last)), say, live=source.live)
             draw = hold
             opened.callback(hold.close)
@@ -205,7 +207,7 @@ def _run_filter(settings: Settings, style: Style | None, profile: Profile | None
 
         try:
             with stop.on_signals():
-                run_loop(source, picture_of, stats.timed("deliver", sinks.send), stats, stop, controls.apply)
+                run_loop(ahead or source, picture_of, stats.timed("deliver", sinks.send), stats, stop, controls.apply)
                 sinks.close()
         finally:
             if trace is not None and settings.trace is not None:
@@ -220,7 +222,12 @@ def _run_filter(settings: Settings, style: Style | None, profile: Profile | None
 
 
 def _open_filter(
-    settings: Settings, profile: Profile | None, stats: Stats, loader: StyleLoader, stylize: Opened
+    settings: Settings,
+    profile: Profile | None,
+    stats: Stats,
+    loader: StyleLoader,
+    ahead: ReadAhead | None,
+    stylize: Opened,
 ) -> Filter:
     """The filter that draws with `stylize`, which it closes."""
     look, style = loader.last.look, loader.last.style
@@ -232,7 +239,8 @@ def _open_filter(
         ink = Ink(style.touch_up, look.expression, profile)
         compose = Compose(look.background, bool(settings.mirror), settings.only)
         steady = Steady(look.steadiness)
-        drawing = Filter(perceive, steady, stylize, ink, compose, stats, opened.pop_all(), loader)
+        peek = None if ahead is None else ahead.peek
+        drawing = Filter(perceive, steady, stylize, ink, compose, stats, opened.pop_all(), loader, peek)
         failed.pop_all()
     drawing.show(look, style)
     return drawing

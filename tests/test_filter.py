@@ -13,6 +13,7 @@ from realtime.cross_fade import FADE_S
 from realtime.filter import Filter
 from realtime.ink import Ink
 from realtime.ink.touch_up import TouchUp
+from realtime.perceive import EVERYWHERE
 from realtime.settings import Background, Look
 from realtime.stats import Stats
 from realtime.steady import Steady
@@ -50,6 +51,9 @@ class Draw:
             return scene
         self.fresh.append(scene.fresh)
         return Styled(scene, read_only(255 - scene.frame.rgb), np.zeros(scene.frame.rgb.shape[:2], np.uint8))
+
+    def show(self, look: Look, style: Style) -> None:
+        pass
 
     def reset(self) -> None:
         pass
@@ -130,3 +134,79 @@ def test_another_style_is_drawn_when_it_is_loaded_and_fades_in() -> None:
     assert second.shown[-1].strength == 0.5, "numbers change at once"
     a_filter.close()
     assert second.closed
+
+
+class Source:
+    """Frames of a clip, the next of which can be peeked at."""
+
+    def __init__(self, rooms: str) -> None:
+        self.frames = [Frame(ROOMS["ab".index(r)], n / 30, 0.0, n) for n, r in enumerate(rooms)]
+        self.at = 0
+
+    def read(self) -> Frame:
+        self.at += 1
+        return self.frames[self.at - 1]
+
+    def peek(self) -> Frame | None:
+        return self.frames[self.at] if self.at < len(self.frames) else None
+
+
+def drawn_ahead(rooms: str, perceive: Perceive, draw: Draw, background: Background) -> tuple[Source, Filter]:
+    source = Source(rooms)
+    compose = Compose(background, False)
+    peek = source.peek
+    return source, Filter(perceive, Steady(), draw, draw, compose, Stats(), peek=peek)  # type: ignore[arg-type]
+
+
+def test_looking_ahead_sees_every_frame_once_in_order_and_a_cut_with_fresh_eyes() -> None:
+    perceive, draw = Perceive(), Draw()
+    source, a_filter = drawn_ahead("aabb", perceive, draw, Background())
+    indexes = [a_filter(source.read()).index for _ in range(4)]
+    a_filter.close()
+    cut = 2 / 30
+    assert perceive.calls == [0.0, 1 / 30, cut, "reset", cut, 3 / 30]
+    assert draw.fresh == [True, False, True, False]
+    assert indexes == [0, 1, 2, 3]
+
+
+def test_a_frame_that_was_looked_at_without_the_mask_is_looked_at_again_where_the_room_is_hidden() -> None:
+    class Unmasked(Perceive):
+        def __call__(self, frame: Frame) -> Scene:
+            scene = super().__call__(frame)
+            return scene if self.mask_wanted else replace(scene, person=EVERYWHERE)
+
+    perceive, draw = Unmasked(), Draw()
+    source, a_filter = drawn_ahead("aaaa", perceive, draw, Background())
+    a_filter(source.read())
+    a_filter.show(Look(background=Background("blur")), load_style("webtoon"))
+    a_filter(source.read())
+    a_filter.close()
+    assert perceive.calls.count(1 / 30) == 2
+
+
+def test_what_fails_while_looking_ahead_fails_with_its_frame_and_the_next_one_works() -> None:
+    class Failing(Perceive):
+        def __call__(self, frame: Frame) -> Scene:
+            if frame.index == 2:
+                raise RuntimeError("eyes closed")
+            return super().__call__(frame)
+
+    perceive, draw = Failing(), Draw()
+    source, a_filter = drawn_ahead("aaaaa", perceive, draw, Background())
+    troubles = []
+    for _ in range(5):
+        a_filter(source.read())
+        troubles.append(a_filter.trouble is not None)
+    a_filter.close()
+    assert troubles == [False, False, True, False, False]
+
+
+def test_a_reset_while_somebody_looks_ahead_waits_and_forgets() -> None:
+    perceive, draw = Perceive(), Draw()
+    source, a_filter = drawn_ahead("aaa", perceive, draw, Background())
+    a_filter(source.read())
+    a_filter.reset()
+    a_filter(source.read())
+    a_filter.close()
+    assert draw.fresh == [True, True]
+    assert perceive.calls[:3] == [0.0, 1 / 30, "reset"]

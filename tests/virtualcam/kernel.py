@@ -67,7 +67,7 @@ def kernel() -> Kernel:
     """The kernel, made if it is not there; raises `subprocess.CalledProcessError` or `SystemExit` with a sentence."""
     folder = cache_folder() / "virtualcam" / hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
     if not (folder / "ready").exists():
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder.parent, ignore_errors=True)  # half a one, and those of older versions of this file
         folder.mkdir(parents=True)
         (folder / "ready").write_text(_make(folder))
     return Kernel(folder)

@@ -36,7 +36,7 @@ def test_layers_come_from_both_and_the_pack_is_a_style(other: Path, tmp_path: Pa
     out = tmp_path / "swapped"
     assert main(["webtoon", str(other), "--at", "up_quarter", "--out", str(out)]) == 0
     style = load_style(str(out))
-    assert style.finish.tone_steps == 3
+    assert (style.finish.tone_steps, style.shape.eyes) == (3, 0.5), "numbers are those of the second"
     assert style.licence == "MIT and CC0"
     own = student_from_onnx(load_style("webtoon").face).state_dict()
     others = student_from_onnx(other / "face.onnx").state_dict()

@@ -195,7 +195,7 @@ def _finish(given: argparse.Namespace, plan: Any, knobs: Knobs, commit: str, com
             "figures": figures,
         }
     finish = Finish() if given.pairs is None else AS_DRAWN
-    write_whole(pack / "style.toml", style_toml(given.style, given.licence, finish).encode())
+    write_whole(pack / "style.toml", style_toml(given.style, given.licence, {"finish": finish}).encode())
     write_whole(plan.out / "report.json", json.dumps(report, indent=1).encode())
 
 

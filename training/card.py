@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import subprocess
 import textwrap
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from realtime.layers import Finish
 from training.report import Figures, table
 
 
@@ -42,15 +43,21 @@ def project_commit() -> str:
     return done.stdout.strip() or "unknown"
 
 
-def style_toml(title: str, licence: str, finish: Finish) -> str:
-    """A pack of two own generators, with what `finish` differs in; a JSON string is a TOML string too."""
+def style_toml(title: str, licence: str, tables: Mapping[str, Any]) -> str:
+    """A pack of two own generators, with what its `tables` (dataclasses of numbers, by name) differ in from their
+    defaults. A JSON string is a TOML string too."""
     name, terms = json.dumps(title, ensure_ascii=False), json.dumps(licence, ensure_ascii=False)
-    plain = asdict(Finish())
-    numbers = "".join(f"{key} = {value}\n" for key, value in asdict(finish).items() if value != plain[key])
-    return (
-        f'title = {name}\nlicence = {terms}\nkind = "layers"\nbackground = "background.onnx"\nface = "face.onnx"\n'
-        f"\n[finish]\n{numbers}"
-    )
+    lines = [
+        f"title = {name}",
+        f"licence = {terms}",
+        'kind = "layers"',
+        'background = "background.onnx"',
+        'face = "face.onnx"',
+    ]
+    for place, numbers in tables.items():
+        plain = asdict(type(numbers)())
+        lines += ["", f"[{place}]", *(f"{key} = {v}" for key, v in asdict(numbers).items() if v != plain[key])]
+    return "\n".join(lines) + "\n"
 
 
 def card(made: Made, command: str) -> str:

@@ -62,7 +62,8 @@ def swap(first: Style, second: Style, at: str, out: Path) -> None:
         export(kind, student, out / f"{kind}.onnx")
     licence = first.licence if first.licence == second.licence else f"{first.licence} and {second.licence}"
     title = f"{first.name} before {at}, {second.name} from it on"
-    write_whole(out / "style.toml", style_toml(title, licence, second.finish).encode())
+    tables = {"finish": second.finish, "touch_up": second.touch_up, "page": second.page, "shape": second.shape}
+    write_whole(out / "style.toml", style_toml(title, licence, tables).encode())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

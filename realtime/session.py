@@ -56,6 +56,10 @@ def run(arguments: Sequence[str], say: Say) -> int:
         return _list(settings.list_what, settings.as_json, say)
     style = None if settings.look.style == PASS_THROUGH else load_style(settings.look.style)
     _check_look(settings.look, settings)
+    if settings.gallery is not None:
+        from realtime.gallery import run_gallery  # as rare as calibrating
+
+        return run_gallery(settings, say)
     if settings.calibrate:
         from calibration.person import run_calibration  # calibrating is the rare case
 

@@ -98,6 +98,7 @@ class Settings:
     trace: Path | None = None
     profile: str | None = None
     calibrate: bool = False
+    gallery: Path | None = None
     list_what: str | None = None
     as_json: bool = False
     verbose: bool = False
@@ -133,6 +134,7 @@ def settings_from_arguments(arguments: Sequence[str]) -> Settings:
         trace=given.trace,
         profile=given.profile,
         calibrate=given.calibrate,
+        gallery=given.gallery,
         list_what=given.list,
         as_json=given.json,
         verbose=given.verbose,
@@ -220,6 +222,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--trace", metavar="FILE", type=Path, help="write what each stage did when, for chrome://tracing or Perfetto")
     add("--profile", metavar="NAME|FILE", type=_words, help="a person's numbers, which --calibrate has measured")
     add("--calibrate", action="store_true", help="measure your eyes for --profile (default name: me); takes 20 s")
+    add(
+        "--gallery", metavar="PICTURE", type=Path, help="draw a picture in every style, on one sheet (--sink sheet.png)"
+    )
     add("--list", metavar="WHAT", choices=("cameras", "styles", "engines"), help="list cameras, styles or engines")
     add("--json", action="store_true", help="with --list: print JSON")
     add("--doctor", action="store_true", help="say what works on this machine, and the remedy for what does not")

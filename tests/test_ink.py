@@ -247,6 +247,23 @@ def test_where_landmarks_lag_the_photo_has_its_say_in_the_gaze() -> None:
         assert corrected[side] - middle[side] > 0.3 * step
 
 
+def test_light_irises_keep_their_colour() -> None:
+    """They are no dark disc on a bright ground, and ruddy skin beside them makes them brown by the numbers."""
+    photo = PHOTO.copy()
+    for eye in EYES:
+        x, y = LANDMARKS[eye.iris_centre, :2]
+        opening = np.zeros(photo.shape[:2], np.uint8)
+        cv2.fillPoly(opening, [np.rint(LANDMARKS[eye.opening, :2]).astype(np.int32)], 255)
+        iris = np.zeros_like(opening)
+        cv2.circle(iris, (round(float(x)), round(float(y))), round(0.22 * np.ptp(LANDMARKS[eye.opening, 0])), 255, -1)
+        photo[opening > 0] = (196, 170, 160)
+        photo[(opening > 0) & (iris > 0)] = (120, 140, 165)
+    for eye in EYES:
+        blue, brown = (Ink()(styled(photo=p)).rgb[eye_box(eye)].astype(int) for p in (photo, PHOTO))
+        assert (blue[..., 2] - blue[..., 0]).max() > 15
+        assert (brown[..., 2] - brown[..., 0]).max() < 8
+
+
 def test_dark_glasses_stay_dark() -> None:
     photo, drawing = PHOTO.copy(), PAPER.copy()
     lens = np.zeros(photo.shape[:2], np.uint8)

@@ -23,7 +23,7 @@ STATIONS = 9
 ACROSS = np.linspace(-6.6, 2.1, 30, dtype=np.float32)
 LIKELY = np.exp(-((ACROSS / 4.5) ** 2))  # where a brow may be expected
 REACH = (-4.8, 0.8)  # how far the mass may lie from the mesh
-LOOK_EVERY_S = 0.06  # of the source's time: kept relative to the mesh, a brow moves with it at once
+LOOK_EVERY_S = 0.1  # of the source's time: kept relative to the mesh, a brow moves with it at once
 SHAPE_TAU_S, COLOUR_TAU_S, VISIBLE_TAU_S, HEIGHT_TAU_S = 0.2, 0.6, 0.12, 8.0
 TAPER = (0.14, 0.48, 0.78, 0.95, 1.0, 1.0, 0.98, 0.9, 0.62)  # thickness from the temple to the nose
 

@@ -18,6 +18,7 @@ from realtime.types import GrayImage, RgbImage
 Box = tuple[int, int, int, int]  # x0, y0, x1, y1; the second corner is outside
 
 SUBPIXEL_BITS = 4
+_TO_THE_RIGHT = np.array((-1, 1), np.float32)
 FINE_PX = 400  # shapes wider than this are drawn at single resolution: their edges are fine enough
 
 
@@ -55,10 +56,11 @@ def curve(points: Points, samples: int = 25) -> Points:
 def normals(path: Points) -> Points:
     """(n, 2) unit vectors across the path, to the right of its direction in a picture whose y points down."""
     along = np.empty_like(path)
-    along[1:-1] = path[2:] - path[:-2]
+    np.subtract(path[2:], path[:-2], out=along[1:-1])
     along[0], along[-1] = path[1] - path[0], path[-1] - path[-2]
-    length = np.sqrt((along * along).sum(1)) + 1e-6
-    return np.stack([-along[:, 1] / length, along[:, 0] / length], 1)
+    across = along[:, ::-1] * _TO_THE_RIGHT
+    across /= np.sqrt(np.einsum("ij,ij->i", along, along)[:, None]) + np.float32(1e-6)
+    return across
 
 
 def box_of(points: Points, margin: float, shape: tuple[int, ...]) -> Box | None:
@@ -82,17 +84,36 @@ def coverage(outline: Points, box: Box, scale: int) -> GrayImage:
 
 def blend(target: RgbImage, colour: Colour | RgbImage, mask: GrayImage, alpha: float) -> None:
     """Paints `colour`, one or one for each pixel, into `target` in place: `alpha` (0..1) times `mask` (u8) of it."""
-    share = (mask * np.float32(alpha / 255))[..., None]
-    base = target.astype(np.float32)
-    target[:] = (base + (colour - base) * share + 0.5).astype(np.uint8)
+    change = colour - target.astype(np.float32)
+    change *= (mask * np.float32(alpha / 255))[..., None]
+    change += target
+    change += np.float32(0.5)
+    target[:] = change.astype(np.uint8)
 
 
 class Canvas:
-    """A picture being painted on. `rgb` is written in place; `before` is what it was and is never written."""
+    """A picture being painted on.
+
+    rgb: written in place. before: what it was, never written. cleaned: of the face that is being drawn, where ink of
+    the generator's was taken off, as a box and a u8 mask of its size.
+    """
 
     def __init__(self, rgb: RgbImage, before: RgbImage) -> None:
         self.rgb = rgb
         self.before = before
+        self.cleaned: tuple[Box, GrayImage] | None = None
+
+    def ink_left(self, lines: GrayImage, box: Box) -> GrayImage:
+        """A copy of the generator's ink in a box, without what was taken off."""
+        x0, y0, x1, y1 = box
+        ink = lines[y0:y1, x0:x1].copy()
+        if self.cleaned is not None:
+            (left, top, right, bottom), taken = self.cleaned
+            u0, v0, u1, v1 = max(x0, left), max(y0, top), min(x1, right), min(y1, bottom)
+            if u1 > u0 and v1 > v0:
+                there = ink[v0 - y0 : v1 - y0, u0 - x0 : u1 - x0]
+                there[:] = cv2.subtract(there, taken[v0 - top : v1 - top, u0 - left : u1 - left])
+        return ink
 
     def fill(self, outline: Points, colour: Colour, alpha: float, feather_px: float = 0.0) -> None:
         """Fills a closed outline; its edge is `feather_px` soft (standard deviation)."""

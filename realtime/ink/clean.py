@@ -25,39 +25,40 @@ from realtime.types import GrayImage, RgbImage
 
 INKED = 24  # of 255
 OWN = 0.6  # of a piece of ink has to lie in an eye's neighbourhood for all of it to be the eye's
-ABOVE, BELOW, ASIDE = 0.18, 0.12, 0.14  # the neighbourhood: eye widths beyond the lids
+ABOVE, BELOW, ASIDE = 0.18, 0.28, 0.14  # the neighbourhood: eye widths beyond the lids
+BELOW_IN_GLASSES = 0.12  # there are rims further down
 CORE = 0.07  # eye widths beyond the lids within which no ink but the eye's own is kept
 PALE = 0.56  # photo luma over that of the face's skin above which there is no line
 NO_LINE, DARK = 0.8, 0.38  # nor above these shares of the luma around and of the skin's
 RIM_HEIGHT = 0.3  # eye distances: ink that hangs together over more is a rim, bright as it may be in the photo
 AROUND = 0.21  # eye distances that are looked at beyond the outermost brow and lid points
-FILL_PX = 128  # a face is filled at about this width: what is filled in is smooth
+FILL_PX = 72  # a face is filled at about this width: what is filled in is smooth
 SMALLEST_PX = 4  # side at which the pyramid ends
 
 
-def clean(canvas: Canvas, lines: GrayImage, face: FaceSketch, seen: list[float], memory: FaceMemory) -> GrayImage:
-    """Takes ink off; gives the ink that is left. lines: (h, w) u8, the generator's ink. seen: 0..1 for each eye."""
+def clean(canvas: Canvas, lines: GrayImage, face: FaceSketch, seen: list[float], memory: FaceMemory) -> None:
+    """Takes ink off, and notes in the canvas where. lines: (h, w) u8, the generator's. seen: 0..1 for each eye."""
     around = np.concatenate([face.points[LIPS_OUTER_BOTTOM], *(face.points[e.brow_top] for e in EYES)])
     box = box_of(around, AROUND * face.width / 2, lines.shape)
     if box is None:
-        return lines
+        return
     x0, y0, x1, y1 = box
     inked = cv2.threshold(lines[y0:y1, x0:x1], INKED, 255, cv2.THRESH_BINARY)[1]
     holes: GrayImage = np.zeros_like(inked)
+    bare = 1 - are_worn(memory)
+    below = BELOW_IN_GLASSES + bare * (BELOW - BELOW_IN_GLASSES)
     for eye, visible in zip(EYES, seen, strict=True):
-        _mark_eye(holes, inked, box, face, eye, visible)
+        _mark_eye(holes, inked, box, face, eye, visible, below)
     _mark_mouth(holes, inked, box, face)
-    _mark_stray(holes, inked, box, face, 1 - are_worn(memory))
+    _mark_stray(holes, inked, box, face, bare)
     if not holes.any():
-        return lines
+        return
     reach = 2 * round(0.009 * face.width + 0.4) + 1
     holes = cv2.dilate(holes, np.ones((reach, reach), np.uint8))  # type: ignore[assignment]
     part = canvas.rgb[y0:y1, x0:x1]
     soft: GrayImage = cv2.blur(holes, (3, 3))  # type: ignore[assignment]
     blend(part, filled(part, holes, min(1.0, FILL_PX / face.width)), soft, face.alpha)
-    kept: GrayImage = lines.copy()
-    np.minimum(kept[y0:y1, x0:x1], 255 - holes, out=kept[y0:y1, x0:x1])
-    return kept
+    canvas.cleaned = (box, holes)
 
 
 def filled(rgb: RgbImage, holes: GrayImage, scale: float = 1.0) -> RgbImage:
@@ -67,11 +68,10 @@ def filled(rgb: RgbImage, holes: GrayImage, scale: float = 1.0) -> RgbImage:
     one (Gortler, Grzeszczuk, Szeliski and Cohen, "The Lumigraph", SIGGRAPH 1996).
     """
     height, width = holes.shape
-    known = cv2.threshold(holes, 0, 1, cv2.THRESH_BINARY_INV)[1]
-    level = cv2.merge([*cv2.split(cv2.bitwise_and(rgb, rgb, mask=known)), known]).astype(np.float32)
-    if scale < 1:
-        small = (max(1, round(width * scale)), max(1, round(height * scale)))
-        level = cv2.resize(level, small, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    opaque = cv2.cvtColor(rgb, cv2.COLOR_RGB2RGBA)  # the fourth channel is how well a pixel is known
+    known = cv2.copyTo(opaque, cv2.compare(holes, 0, cv2.CMP_EQ))
+    small = (max(1, round(width * scale)), max(1, round(height * scale)))
+    level = cv2.resize(known, small, interpolation=cv2.INTER_AREA).astype(np.float32)
     levels = [level]
     while min(level.shape[:2]) > SMALLEST_PX:
         level = cv2.resize(level, (level.shape[1] // 2, level.shape[0] // 2), interpolation=cv2.INTER_AREA)
@@ -79,30 +79,34 @@ def filled(rgb: RgbImage, holes: GrayImage, scale: float = 1.0) -> RgbImage:
     colour = _over_weight(levels[-1])
     for level in levels[-2::-1]:
         coarse = cv2.resize(colour, (level.shape[1], level.shape[0]), interpolation=cv2.INTER_LINEAR)
-        share = np.minimum(4 * level[..., 3:], 1)  # a pixel that is a quarter known has a colour of its own
+        share = np.minimum(level[..., 3:] * (4 / 255), 1)  # a pixel that is a quarter known has a colour of its own
         colour = coarse + share * (_over_weight(level) - coarse)
-    full = cv2.resize(colour, (width, height), interpolation=cv2.INTER_LINEAR) if scale < 1 else colour
-    return np.clip(full + 0.5, 0, 255).astype(np.uint8)
+    full: RgbImage = cv2.resize(cv2.convertScaleAbs(colour), (width, height), interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
+    return full
 
 
 def _over_weight(level: Floats) -> Floats:
     """(h, w, 3) colours of sums of colours and their weights (h, w, 4)."""
-    return level[..., :3] / np.maximum(level[..., 3:], 1e-4)
+    return np.asarray(level[..., :3] * (255 / np.maximum(level[..., 3:], 1e-2)), np.float32)
 
 
 def _mark_eye(
-    holes: GrayImage, inked: GrayImage, box: Box, face: FaceSketch, points: EyePoints, visible: float
+    holes: GrayImage, inked: GrayImage, box: Box, face: FaceSketch, points: EyePoints, visible: float, below: float
 ) -> None:
-    """Marks the ink of one eye, and its opening, in `holes` with `visible`."""
+    """Marks the ink of one eye, and its opening, in `holes` with `visible`. below: its reach, in eye widths."""
     if visible < 0.02:
         return
     upper, lower = (face.points[chain] - vector(*box[:2]) for chain in (points.upper_lid, points.lower_lid))
     axis = upper[-1] - upper[0]
     width = max(length(axis), 1e-3)
     aside = axis * ASIDE
-    above, below = (upper[0] - aside)[None], (upper[-1] + aside)[None]
     zone = np.concatenate(
-        [above, upper - face.down * (ABOVE * width), below, (lower + face.down * (BELOW * width))[::-1]]
+        [
+            (upper[0] - aside)[None],
+            upper - face.down * (ABOVE * width),
+            (upper[-1] + aside)[None],
+            (lower + face.down * (below * width))[::-1],
+        ]
     )
     reach = face.down * (CORE * width)
     core = np.concatenate([upper - reach, (lower + reach)[::-1]])
@@ -120,13 +124,11 @@ def _mark_own(
     corner = vector(x0, y0)
     part, there = inked[y0:y1, x0:x1], holes[y0:y1, x0:x1]
     _, labels, stats, _ = cv2.connectedComponentsWithStats(part)
-    near = np.bincount(labels[_polygon(zone - corner, part) > 0], minlength=len(stats))
-    own = near > OWN * stats[:, cv2.CC_STAT_AREA]
-    own[0] = False
-    mark = np.where(own, value, 0).astype(np.uint8)[labels]
-    mark[cv2.bitwise_and(_polygon(core - corner, part), part) > 0] = value
-    mark[_polygon(opening - corner, part) > 0] = value
-    np.maximum(there, mark, out=there)
+    near = np.bincount(labels[_polygon(zone - corner, part, 255) > 0], minlength=len(stats))
+    own = np.where(near > OWN * stats[:, cv2.CC_STAT_AREA], value, 0).astype(np.uint8)
+    own[0] = 0
+    mark = cv2.max(own[labels], cv2.bitwise_and(_polygon(core - corner, part, value), part))
+    there[:] = cv2.max(there, cv2.max(mark, _polygon(opening - corner, part, value)))
 
 
 def _mark_mouth(holes: GrayImage, inked: GrayImage, box: Box, face: FaceSketch) -> None:
@@ -165,8 +167,8 @@ def _mark_stray(holes: GrayImage, inked: GrayImage, box: Box, face: FaceSketch, 
     np.maximum(holes[place], stray, out=holes[place])
 
 
-def _polygon(outline: Points, like: GrayImage) -> GrayImage:
-    """A mask of the shape of `like`: 255 in the closed outline."""
+def _polygon(outline: Points, like: GrayImage, value: int) -> GrayImage:
+    """A mask of the shape of `like`: `value` in the closed outline, 0 elsewhere."""
     mask: GrayImage = np.zeros(like.shape, np.uint8)
-    cv2.fillPoly(mask, [np.rint(outline).astype(np.int32)], 255)
+    cv2.fillPoly(mask, [np.rint(outline).astype(np.int32)], value)
     return mask

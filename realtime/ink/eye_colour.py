@@ -14,9 +14,12 @@ from realtime.ink.face import FaceSketch
 from realtime.ink.measure import Colour, clamp, length, luma, middle_colour, quantile, sample, smoothstep, vector
 from realtime.ink.memory import FaceMemory
 
+GLARE = (1.0, 1.2)  # white minus iris over the skin's brightness
 IRIS_TAU_S, LIGHT_TAU_S = 2.0, 0.5
+BLUER = (1.08, 1.3)  # blue over red, over the skin's
 PALE = (0.38, 0.50)  # luma of an iris over the skin's: brown below, blue, grey or green above
 IRIS_OVER_SKIN = vector(0.42, 0.37, 0.33)  # dark brown: until an iris was seen well
+LAMP = (0.3, 0.7)  # by how much the colour of skin differs from the common one in plain and in coloured light
 COMMON_SKIN = vector(1.22, 0.95, 0.82)  # RGB over luma of skin in white light, the mean of many people
 _ANGLES = np.linspace(0, 2 * np.pi, 24, endpoint=False, dtype=np.float32)
 _CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], 1)
@@ -100,22 +103,24 @@ class Cues:
 
     @property
     def hidden(self) -> float:
-        """0..1: how surely a hand lies where landmarks put an open eye: one plain patch of skin."""
-        return self.opened * smoothstep(0.3, 0.1, self.likeness) * self.plain
+        """0..1: how surely landmarks put an open eye where there is one plain patch: a hand, or a made-up lid."""
+        shapeless = max(smoothstep(0.3, 0.1, self.likeness), smoothstep(0.1, 0.05, self.contrast))
+        return self.opened * shapeless * self.plain
 
 
 def evidence(cues: list[Cues]) -> list[float]:
     """0..1 for each eye: how much the photo looks like an uncovered eye there.
 
     Dark glasses cover both eyes, so each eye has a say for the other, and skin that is very dark on one side hides
-    both, unless an eye is unmistakable.
+    both, unless an eye is unmistakable. No white is so much brighter than its iris as a lens's glare.
     """
     lit = smoothstep(0.22, 0.38, min(c.ring for c in cues))
+    glare = smoothstep(*GLARE, max(c.contrast for c in cues))
     found = []
     for own, other in ((cues[0], cues[1]), (cues[1], cues[0])):
         clear = smoothstep(0.4, 0.6, own.likeness) * smoothstep(0.15, 0.3, own.contrast)
         uncovered = smoothstep(0.0, 0.12, 0.6 * own.score + 0.4 * other.score)
-        found.append(max(lit, clear) * uncovered * (1 - own.hidden))
+        found.append(max(lit, clear) * uncovered * (1 - own.hidden) * (1 - glare))
     return found
 
 
@@ -130,7 +135,7 @@ def remember_iris(
     for eye, light, trust in zip(eyes, lights, seen, strict=True):
         points = eye.iris + IRIS_POINTS @ np.stack([eye.across, eye.along])
         inside = inside_lids(eye, points, 0.05 * eye.width)
-        share = float(inside.mean()) * trust * smoothstep(0.45, 0.85, eye.share) * smoothstep(1.5, 4.0, eye.radius)
+        share = float(inside.mean()) * smoothstep(0.45, 0.85, eye.share) * smoothstep(1.5, 4.0, eye.radius)
         if share > 0.05:
             found = sample(face.photo, points[inside])
             level = luma(found)
@@ -141,11 +146,25 @@ def remember_iris(
             bluest = found[blue >= quantile(blue, 0.5)].mean(0)
             pale = smoothstep(*PALE, low / float(luma(light.photo)))
             found = found.mean(0)
-            ratios += (found + pale * (bluest - found)) / light.photo * share
+            ratio = (found + pale * (bluest - found)) / light.photo
+            # A light iris is no dark disc, but no skin, lid or lash is so much bluer than the skin round it.
+            bluer = smoothstep(*BLUER, float(ratio[2] / max(ratio[0], 0.02)))
+            share *= max(trust, bluer, 0.5 * smoothstep(6, 10, eye.radius))  # one that is large is seen anyway
+            ratios += ratio * share
             weight += share
     trust = smoothstep(0.05, 0.5, weight)
     ratio = IRIS_OVER_SKIN + trust * (ratios / max(weight, 1e-3) - IRIS_OVER_SKIN)
     memory.ease("iris", np.clip(ratio, 0.02, 1.5), IRIS_TAU_S, trust)
+
+
+def _white_lit(skin: Colour) -> Colour:
+    """RGB of skin of that brightness in white light; a coloured lamp's light stays as it is.
+
+    Ruddy skin and a warm room make a grey iris brown by the numbers, while to the eye it is grey.
+    """
+    level = max(float(luma(skin)), 1.0)
+    tinted = smoothstep(*LAMP, float(np.abs(skin / level / COMMON_SKIN - 1).max()))
+    return (COMMON_SKIN * level + tinted * (skin - COMMON_SKIN * level)).astype(np.float32)
 
 
 def iris_colour(light: Light, memory: FaceMemory) -> Colour:
@@ -155,9 +174,11 @@ def iris_colour(light: Light, memory: FaceMemory) -> Colour:
     cool = pale * smoothstep(1.0, 1.2, float(ratio[2] / max(ratio[0], 0.02)))
     # Small dark irises come out of a camera as good as black: most of them are brown.
     dark = 0.5 * smoothstep(0.45, 0.22, float(luma(ratio)))
+    dark *= smoothstep(0.1, 0.25, 1 - float(light.photo.min() / light.photo.max()))  # but in a picture without colour
     brown = IRIS_OVER_SKIN * (luma(ratio) / luma(IRIS_OVER_SKIN))
     # The generator makes skin more vivid; an iris keeps its hue, so most of the gain is the brightness's alone.
-    photo = (ratio + dark * (brown - ratio)) * light.photo
+    lit = light.photo + pale * (_white_lit(light.photo) - light.photo)
+    photo = (ratio + dark * (brown - ratio)) * lit
     brighter = photo * (luma(light.drawing) / luma(light.photo))
     drawn = brighter + 0.3 * (light.drawn(photo) - brighter)
     red, green, blue = (float(v) for v in drawn)

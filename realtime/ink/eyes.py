@@ -33,7 +33,7 @@ from realtime.ink.memory import FaceMemory
 from realtime.types import GrayImage
 
 VISIBLE_TAU_S = 0.25
-LOOK_EVERY_S = 0.06  # of the source's time: light and colours change slowly
+LOOK_EVERY_S = 0.1  # of the source's time: light and colours change slowly
 CREASE_AT = np.linspace(0.07, 0.34, 10, dtype=np.float32)  # places above the upper lid, in eye widths
 CREASE_TAU_S, LASHES_TAU_S = 0.4, 0.3
 LASHES_AT, LID_AT = (-0.02, 0.02, 0.06), (0.16, 0.22)  # places above the upper lid's edge, in eye widths
@@ -65,7 +65,7 @@ def see_eyes(face: FaceSketch, memory: FaceMemory) -> tuple[list[Eye], list[floa
 def draw_eyes(
     canvas: Canvas, lines: GrayImage, face: FaceSketch, eyes: list[Eye], seen: list[float], memory: FaceMemory
 ) -> None:
-    """Draws the eyes as they were seen. `lines`: the generator's ink that was kept: glasses in it stay on top."""
+    """Draws the eyes as they were seen. `lines`: the generator's ink: glasses in it stay on top."""
     for side, (eye, visible) in enumerate(zip(eyes, seen, strict=True)):
         alpha = face.alpha * visible
         if alpha > 0.01:
@@ -271,7 +271,7 @@ def _keep_glasses(canvas: Canvas, lines: GrayImage, eye: Eye) -> None:
     if box is None:
         return
     x0, y0, x1, y1 = box
-    ink = lines[y0:y1, x0:x1]
+    ink = canvas.ink_left(lines, box)
     if not ink.any():
         return
     own = soft_coverage(np.concatenate([eye.upper, eye.lower[::-1]]), box, 0.02 * eye.width)

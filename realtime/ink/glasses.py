@@ -33,7 +33,7 @@ BRIDGE_X = np.linspace(-0.10, 0.10, 7, dtype=np.float32)
 BRIDGE_Y = np.linspace(-0.22, 0.36, 36, dtype=np.float32)
 WORN_TAU_S, TAKEN_OFF_TAU_S, SHAPE_TAU_S, INKED_TAU_S = 0.8, 8.0, 0.25, 0.08
 LOOK_AGAIN_S = 0.25  # at a face that wears none
-LOOK_EVERY_S = 0.08  # of the source's time: rims sit still on a face, their shape need not be measured at each frame
+LOOK_EVERY_S = 0.15  # of the source's time: rims sit still on a face, their shape need not be measured at each frame
 NEAR = 0.05  # eye distances within which the generator's ink is the same rim
 TURN = 2  # steps of radius a rim may change by from ray to ray
 TURN_COST = 0.006

@@ -19,11 +19,11 @@ from realtime.ink.measure import Floats, smoothstep
 from realtime.landmarks import EyePoints
 
 REACH = 0.08  # eye widths to each side: further away lie lashes, corners and reflections
-SHIFTS = np.linspace(-REACH, REACH, 13, dtype=np.float32)
-DEPTHS = np.linspace(0.15, 0.85, 7, dtype=np.float32)[:, None, None]  # between upper and lower lid
+SHIFTS = np.linspace(-REACH, REACH, 9, dtype=np.float32)
+DEPTHS = np.linspace(0.18, 0.82, 5, dtype=np.float32)[:, None, None]  # between upper and lower lid
 TONE = np.array((0.5, 0.3, 0.2), np.float32)  # skin and reddened white are bright in red, irises seldom
 BELIEVED = (0.45, 0.7)  # correlation
-PLACES = 25  # along the lids
+PLACES = 21  # along the lids
 HEIGHT_AT_LEAST = 2.5  # px between the lids
 
 

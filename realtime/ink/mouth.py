@@ -46,7 +46,7 @@ LINE_WIDTHS = np.sin(np.pi * (0.04 + 0.92 * _t)) ** 0.5 * (0.72 + 0.28 * np.cos(
 LOWER_WIDTHS = 0.55 * np.sin(np.pi * (0.03 + 0.94 * np.linspace(0, 1, STATIONS))) ** 0.7
 Shown = tuple[tuple[Points, Points], Points, float]  # upper and lower teeth, tongue, brightness of the teeth
 TEETH_TAU_S, LINE_TAU_S, LIPS_TAU_S, CORNERS_TAU_S = 0.03, 0.4, 0.3, 8.0
-LOOK_EVERY_S = 0.06  # of the source's time: colours change slowly
+LOOK_EVERY_S = 0.15  # of the source's time: colours change slowly
 FURTHER = 0.45  # of the lips' gap: how much wider than in the mesh a mouth may be open
 LIP_PLACES = 5  # along a lip at which its colour is measured
 LIP_SHARE = 0.65  # of the lips' colour is the photo's, the rest the generator's
@@ -208,9 +208,10 @@ def _tooth_shade(face: FaceSketch, box: Box) -> Floats:
     """(h, w) factor of the teeth's colour: a trace of the photo's own shading, so that they are no plain white band."""
     x0, y0, x1, y1 = box
     gray = cv2.cvtColor(face.photo[y0:y1, x0:x1], cv2.COLOR_RGB2GRAY)
-    gray = cv2.GaussianBlur(gray, (0, 0), max(0.005 * face.width, 0.6))
-    bright = max(float(np.percentile(gray, 90)), 1.0)
-    return np.float32(0.68) + np.float32(0.32) * np.minimum(gray * np.float32(1.08 / bright), 1)
+    soft_px = 2 * round(0.006 * face.width) + 1
+    gray = cv2.blur(gray, (soft_px, soft_px))
+    bright = max(float(gray.max()), 1.0)
+    return np.float32(0.68) + np.float32(0.32) * np.minimum(gray * np.float32(1.15 / bright), 1)
 
 
 def _draw_band(

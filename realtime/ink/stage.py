@@ -76,9 +76,10 @@ class Ink:
             if sketch is None:
                 continue
             eyes, seen = see_eyes(sketch, memory)
-            kept = clean(canvas, styled.lines, sketch, seen, memory)
+            canvas.cleaned = None
+            clean(canvas, styled.lines, sketch, seen, memory)
             draw_mouth(canvas, sketch, memory)
             draw_brows(canvas, sketch, memory)
-            draw_eyes(canvas, kept, sketch, eyes, seen, memory)
-            draw_glasses(canvas, kept, sketch, memory)
+            draw_eyes(canvas, styled.lines, sketch, eyes, seen, memory)
+            draw_glasses(canvas, styled.lines, sketch, memory)
         return replace(styled, rgb=read_only(canvas.rgb))

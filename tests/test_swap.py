@@ -28,7 +28,7 @@ def other(tmp_path: Path) -> Path:
         for values in student.parameters():
             values.data += 0.02 * values.std() * torch.randn(values.shape)
         export(kind, student, pack / f"{kind}.onnx")
-    (pack / "style.toml").write_text('licence = "CC0"\n[finish]\ntone_steps = 3\n', encoding="utf-8")
+    (pack / "style.toml").write_text('licence = "CC0"\n[finish]\ntone_steps = 3\n[shape]\neyes = 0.5\n', encoding="utf-8")
     return pack
 
 

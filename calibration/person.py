@@ -23,8 +23,8 @@ from realtime.ink.glasses import are_worn
 from realtime.landmarks import EYES, eye_openness, gaze_offset
 from realtime.loop import Stop
 from realtime.perceive import Perceiver
-from realtime.profile import Profile, check_writable, profile_path, write_profile
-from realtime.settings import Pace, Settings
+from realtime.profile import Profile, check_writable, profile_name, write_profile
+from realtime.settings import Pace, Settings, explained_options
 from realtime.sinks.preview import Preview
 from realtime.sinks.window import display_answers
 from realtime.source import open_source
@@ -37,7 +37,6 @@ SETTLE_S = 0.6  # what a person does first after reading a new line does not cou
 LEAST_FRAMES = 8  # with a face, in every step
 LEAST_CLOSING = 0.75  # shut over open: whoever did not blink has not been measured
 DOT_SHARE = 0.018  # radius of the point to look at over the picture's width
-DEFAULT_NAME = "me"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +162,8 @@ def _unseen(picture: Picture) -> None:
 
 def run_calibration(settings: Settings, say: Say) -> int:
     """Opens the camera, calibrates and writes the profile. Gives the exit code; raises `LiveToonError`."""
-    profile_name = settings.profile or DEFAULT_NAME
-    path = profile_path(profile_name)
+    path = settings.profile
+    assert path is not None
     check_writable(path)
     stop = Stop()
     with ExitStack() as opened:
@@ -194,8 +193,8 @@ def run_calibration(settings: Settings, say: Say) -> int:
             return frame
 
         profile = calibrate(read, perceive, show, say)
-    write_profile(profile, path)
+    write_profile(path, person=profile, explained=explained_options())
     worn = "glasses" if profile.glasses else "no glasses"
     say(f"Profile {path}: eyes {profile.openness[0]:.2f} and {profile.openness[1]:.2f} open, {worn}.")
-    say(f"Use it with python run.py --profile {profile_name}")
+    say(f"Use it with python run.py --profile {profile_name(path)}")
     return 0

@@ -27,10 +27,20 @@ from realtime.keys import HELP, Keys
 from realtime.loop import Stop, run_loop
 from realtime.open_style import Opened, OpenStyle, TwoStyles, open_look
 from realtime.perceive import Perceiver
-from realtime.profile import Profile, read_profile
+from realtime.profile import profile_name, profile_path, write_profile
+from realtime.profile_watch import ProfileWatch
 from realtime.read_ahead import ReadAhead
 from realtime.secrets import without_secrets
-from realtime.settings import STREAMED_TO, Background, Look, Pace, Settings, settings_from_arguments
+from realtime.settings import (
+    STREAMED_TO,
+    Background,
+    Look,
+    Pace,
+    Settings,
+    explained_options,
+    given_options,
+    settings_from_arguments,
+)
 from realtime.sinks import open_recording, open_sinks, open_virtual_cameras
 from realtime.sinks.picture import write_picture
 from realtime.sinks.preview import Preview
@@ -64,13 +74,19 @@ def run(arguments: Sequence[str], say: Say) -> int:
         from calibration.person import run_calibration  # calibrating is the rare case
 
         return run_calibration(settings, say)
-    profile = None if settings.profile is None else read_profile(settings.profile)
+    if settings.save_profile is not None:
+        path = profile_path(settings.save_profile)
+        options = given_options(arguments)
+        write_profile(path, person=settings.person, options=options, explained=explained_options())
+        say(f"Profile {path}; use it with python run.py --profile {profile_name(path)}")
+        return 0
     if settings.folder:
-        return _convert_folder(settings, style, profile, say)
-    return _run_filter(settings, style, profile, Stop(settings.frames, settings.seconds), say)
+        return _convert_folder(settings, style, say)
+    read = partial(settings_from_arguments, arguments)
+    return _run_filter(settings, style, Stop(settings.frames, settings.seconds), say, read)
 
 
-def _convert_folder(settings: Settings, style: Style | None, profile: Profile | None, say: Say) -> int:
+def _convert_folder(settings: Settings, style: Style | None, say: Say) -> int:
     assert settings.source is not None
     said: set[str] = set()
 
@@ -84,16 +100,20 @@ def _convert_folder(settings: Settings, style: Style | None, profile: Profile | 
                 say(line)
 
         stop = Stop(settings.frames, settings.seconds)
-        _run_filter(replace(settings, source=str(file), sinks=(str(out),)), style, profile, stop, say_of_file)
+        _run_filter(replace(settings, source=str(file), sinks=(str(out),)), style, stop, say_of_file)
         return not stop.asked
 
     return convert_folder(Path(settings.source), Path(settings.sinks[0]), convert, say)
 
 
-def _run_filter(settings: Settings, style: Style | None, profile: Profile | None, stop: Stop, say: Say) -> int:
+def _run_filter(
+    settings: Settings, style: Style | None, stop: Stop, say: Say, read: Callable[[], Settings] | None = None
+) -> int:
+    """read: reads the settings anew, with a profile that was saved meanwhile."""
     trace = None if settings.trace is None else Trace()
     stats = Stats(trace=trace)
-    controls = Controls(settings.look, mirror=bool(settings.mirror), quit_=stop.ask, say=say)
+    look = settings.look if style is None else replace(settings.look, style=style.name)
+    controls = Controls(look, mirror=bool(settings.mirror), quit_=stop.ask, say=say)
     controls.check = partial(_check_look, settings=settings)
     keys = Keys(controls, say)
     recorder: Recorder | None = None
@@ -182,14 +202,16 @@ def _run_filter(settings: Settings, style: Style | None, profile: Profile | None
             engine_name, precision = stylize.name, stylize.precision
             loader = StyleLoader(opens, first, say)
 
-            open_filter = partial(_open_filter, settings, profile, stats, loader, ahead)
+            open_filter = partial(_open_filter, settings, stats, loader, ahead)
             hold = Hold(open_filter(stylize), lambda: open_filter(opens(loader.last)), say, live=source.live)
             draw = hold
             opened.callback(hold.close)
             controls.on_mirror, controls.on_look = hold.mirror, hold.show
-            controls.styles = tuple(list_styles(say))
-            if style.name not in [s.name for s in controls.styles]:
-                controls.styles = (style, *controls.styles)
+            others = [s for s in list_styles(say) if s.name != style.name]
+            controls.styles = tuple(sorted([style, *others], key=lambda s: s.name))
+
+        if read is not None and settings.profile is not None and source.live:
+            opened.enter_context(ProfileWatch(settings.profile, settings, read, controls, say))
 
         def picture_of(frame: Frame) -> Picture:
             if preview is not None and not controls.paused:
@@ -226,12 +248,7 @@ def _run_filter(settings: Settings, style: Style | None, profile: Profile | None
 
 
 def _open_filter(
-    settings: Settings,
-    profile: Profile | None,
-    stats: Stats,
-    loader: StyleLoader,
-    ahead: ReadAhead | None,
-    stylize: Opened,
+    settings: Settings, stats: Stats, loader: StyleLoader, ahead: ReadAhead | None, stylize: Opened
 ) -> Filter:
     """The filter that draws with `stylize`, which it closes."""
     look, style = loader.last.look, loader.last.style
@@ -240,7 +257,7 @@ def _open_filter(
     with ExitStack() as failed, ExitStack() as opened:
         failed.callback(stylize.close)
         perceive = opened.enter_context(Perceiver(face_model, wide, square))
-        ink = Ink(style.touch_up, look.expression, profile)
+        ink = Ink(style.touch_up, look.expression, settings.person)
         compose = Compose(look.background, bool(settings.mirror), settings.only)
         steady = Steady(look.steadiness)
         peek = None if ahead is None else ahead.peek

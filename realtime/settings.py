@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 from realtime.errors import UsageError
+from realtime.profile import Profile, Stored, profile_path, read_profile
 from realtime.secrets import without_secrets
 from realtime.types import Size
 
@@ -21,6 +23,31 @@ CLIP_SUFFIXES = (".mp4", ".mkv", ".webm", ".gif")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 STREAMED_TO = ("rtmp://", "rtmps://", "srt://", "rtsp://")
 STREAM_SCHEMES = ("rtmp://", "srt://", "rtsp://", "http://", "https://")
+# What a profile may set, each with an example, which also tells its type. What leads to the camera's own picture
+# (--only, the style none) is not among them: it can only be named on the command line.
+PROFILE: Mapping[str, object] = {
+    "source": "0",
+    "sink": ["virtualcam", "preview"],
+    "style": "webtoon",
+    "background-style": "meadow",
+    "strength": 1.0,
+    "steadiness": 1.0,
+    "expression": 1.0,
+    "background": "style",
+    "size": "1280x720",
+    "fps": 30.0,
+    "mirror": False,
+    "microphone": "default",
+    "engine": "auto",
+    "remote": 8642,
+}
+_TYPES = {
+    str: "text in quotes",
+    float: "a number",
+    int: "a whole number",
+    bool: "true or false",
+    list: "a list of texts",
+}
 
 
 class Pace(Enum):
@@ -77,7 +104,8 @@ class Settings:
 
     folder: source and sink are folders of clips and pictures. only: what is drawn, all, face, person or
     background; the rest is the camera's own picture. It is no part of the look: nothing that changes while it runs may
-    lead there.
+    lead there. profile: the file that settings came from, or for --calibrate the one to write. person: measured
+    numbers. remote: the port for remote control.
     """
 
     source: str | None = None
@@ -96,7 +124,10 @@ class Settings:
     seconds: float | None = None
     stats: Path | None = None
     trace: Path | None = None
-    profile: str | None = None
+    profile: Path | None = None
+    person: Profile | None = None
+    save_profile: str | None = None
+    remote: int | None = None
     calibrate: bool = False
     gallery: Path | None = None
     list_what: str | None = None
@@ -110,8 +141,18 @@ class _Parser(argparse.ArgumentParser):
 
 
 def settings_from_arguments(arguments: Sequence[str]) -> Settings:
-    """The settings for these command-line words; raises `UsageError` for the first one that cannot be honoured."""
-    given = _parser().parse_args(list(arguments))
+    """The settings for these command-line words and the profile they name, over which they win.
+
+    Raises `UsageError` for the first one that cannot be honoured.
+    """
+    parser, words = _parser(), list(arguments)
+    given = parser.parse_args(words)
+    stored = None if given.profile is None or given.calibrate else read_profile(given.profile)
+    if stored is not None:
+        given = parser.parse_args([*_profile_words(parser, stored, without_sinks=bool(given.sink)), *words])
+    profile = None if stored is None else stored.path
+    if given.calibrate:
+        profile = profile_path(given.profile or "me")
     folder = given.source is not None and "://" not in given.source and Path(given.source).is_dir()
     settings = Settings(
         source=given.source,
@@ -132,7 +173,10 @@ def settings_from_arguments(arguments: Sequence[str]) -> Settings:
         seconds=given.seconds,
         stats=given.stats,
         trace=given.trace,
-        profile=given.profile,
+        profile=profile,
+        person=None if stored is None else stored.person,
+        save_profile=given.save_profile,
+        remote=given.remote,
         calibrate=given.calibrate,
         gallery=given.gallery,
         list_what=given.list,
@@ -151,7 +195,83 @@ def settings_from_arguments(arguments: Sequence[str]) -> Settings:
     return settings
 
 
-def _parser() -> argparse.ArgumentParser:
+def given_options(arguments: Sequence[str]) -> dict[str, object]:
+    """What these words, and the profile they name, set of what a profile may hold, as TOML has it."""
+    parser = _parser()
+    for action in parser._actions:
+        action.default = argparse.SUPPRESS
+    given = vars(parser.parse_args(list(arguments)))
+    options = {} if "profile" not in given else dict(read_profile(given["profile"]).options)
+    for name in PROFILE:
+        if (value := given.get(name.replace("-", "_"))) is not None:
+            options[name] = value if isinstance(value, str | int | float | list) else text_of(value)
+    if options.get("style") == "none":
+        raise UsageError("A profile cannot hold the style none: the camera's own picture is named by hand each time.")
+    return options
+
+
+def explained_options() -> dict[str, tuple[str, object]]:
+    """The meaning of everything a profile may set, and an example."""
+    meaning = {name: action.help for action in _parser()._actions for name in action.option_strings}
+    return {name: (str(meaning[f"--{name}"]).replace("%%", "%"), example) for name, example in PROFILE.items()}
+
+
+def text_of(value: object) -> str:
+    """A setting in the words of the command line."""
+    if isinstance(value, Background):
+        if value.color is not None:
+            return "color:#{:02x}{:02x}{:02x}".format(*value.color)
+        return value.kind if value.image is None else f"image:{value.image}"
+    return str(value)
+
+
+def option_words(name: str, value: object, known: Mapping[str, object] = PROFILE) -> list[str]:
+    """An option as command-line words; raises `UsageError` for one not `known`, or whose value has a wrong type."""
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        raise UsageError(
+            f"there is no '{name[:40]}'; " + (f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}.")
+        )
+    kind = type(known[name])
+    fits = isinstance(value, (int, float) if kind is float else kind) and (kind is bool) == isinstance(value, bool)
+    if not fits and not (name == "source" and type(value) is int):
+        raise UsageError(f"{name} is {str(value)[:40]!r}, not {_TYPES[kind]}.")
+    if isinstance(value, list):
+        if not all(isinstance(item, str) for item in value):
+            raise UsageError(f"{name} is not {_TYPES[kind]}.")
+        return [f"--{name}={item}" for item in value]
+    if isinstance(value, bool):
+        return [f"--{name}" if value else f"--no-{name}"]
+    return [f"--{name}={value}"]
+
+
+def parsed_option(name: str, value: object, known: Mapping[str, object] = PROFILE) -> object:
+    """The value as `Settings` and `Look` have it; raises `UsageError`."""
+    return _parsed(_parser(), name, value, known)[1]
+
+
+def _parsed(parser: _Parser, name: str, value: object, known: Mapping[str, object]) -> tuple[list[str], object]:
+    words = option_words(name, value, known)
+    try:
+        return words, getattr(parser.parse_args(words), name.replace("-", "_"))
+    except UsageError as error:
+        why = str(error).removeprefix(f"Argument --{name}: ").removesuffix(" See python run.py --help.")
+        raise UsageError(f"{name}: {why}") from None
+
+
+def _profile_words(parser: _Parser, stored: Stored, *, without_sinks: bool) -> Iterator[str]:
+    for name, value in stored.options.items():
+        try:
+            words, parsed = _parsed(parser, name, value, PROFILE)
+            if name == "style" and parsed == "none":
+                raise UsageError("style: none, the camera's own picture, can only be named on the command line.")
+        except UsageError as error:
+            raise UsageError(f"In the profile {stored.path}: {error}") from None
+        if not (name == "sink" and without_sinks):
+            yield from words
+
+
+def _parser() -> _Parser:
     parser = _Parser(
         prog="run.py",
         description="Turns a webcam picture, or a clip, into a drawn one.",
@@ -220,8 +340,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--seconds", metavar="S", type=_positive, help="stop after S seconds")
     add("--stats", metavar="FILE", type=Path, help="write a JSON file with counts and times at the end")
     add("--trace", metavar="FILE", type=Path, help="write what each stage did when, for chrome://tracing or Perfetto")
-    add("--profile", metavar="NAME|FILE", type=_words, help="a person's numbers, which --calibrate has measured")
+    add("--profile", metavar="NAME|FILE", type=_words, help="settings from a TOML file; other words win over it")
+    add("--save-profile", metavar="NAME|FILE", type=_words, help="write these settings to a profile, and end")
     add("--calibrate", action="store_true", help="measure your eyes for --profile (default name: me); takes 20 s")
+    add("--remote", metavar="PORT", type=_port, help="remote control by programs of this machine: docs/remote.md")
     add(
         "--gallery", metavar="PICTURE", type=Path, help="draw a picture in every style, on one sheet (--sink sheet.png)"
     )
@@ -327,6 +449,12 @@ def _seconds(text: str) -> float:
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above 0")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1024 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a port between 1024 and 65535")
     return int(text)
 
 

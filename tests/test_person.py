@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +11,9 @@ from numpy.typing import NDArray
 from skimage.data import astronaut
 
 from calibration.person import STEPS, calibrate, guide, run_calibration
-from realtime.errors import SinkError, SourceError, UsageError
+from realtime.errors import SinkError, SourceError
 from realtime.landmarks import EYES, LEFT_EYE, RIGHT_EYE, eye_openness
-from realtime.profile import Profile, profile_path, read_profile, write_profile
+from realtime.profile import Profile
 from realtime.settings import settings_from_arguments
 from realtime.types import Face, Frame, Picture, Scene, read_only
 
@@ -90,41 +89,9 @@ def test_who_does_something_else_is_told_so(person: Person, says: str) -> None:
     assert says in str(raised.value)
 
 
-def test_a_profile_comes_back_as_it_was_and_holds_numbers_only(tmp_path: Path) -> None:
-    profile = calibrated(Person())[0]
-    path = tmp_path / "new" / "p.json"
-    write_profile(profile, path)
-    assert read_profile(str(path)) == profile
-    assert path.stat().st_size < 1000
-    assert set(json.loads(path.read_text(encoding="utf-8"))) == {"openness", "closed", "gaze", "iris", "glasses"}
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "[]", "{}",
-     '{"openness": [0.3, 0.3], "closed": [0.4, 0.4], "gaze": [0, 1], "iris": [1, 1, 1], "glasses": false}',
-     '{"openness": [0.3], "closed": [0.1, 0.1], "gaze": [0, 1], "iris": [1, 1, 1], "glasses": false}',
-     '{"openness": [0.3, NaN], "closed": [0.1, 0.1], "gaze": [0, 1], "iris": [1, 1, 1], "glasses": false}'],
-)  # fmt: skip
-def test_a_damaged_profile_is_one_sentence(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "p.json"
-    path.write_text(text, encoding="utf-8")
-    with pytest.raises(UsageError) as raised:
-        read_profile(str(path))
-    assert "--calibrate" in str(raised.value)
-    assert "\n" not in str(raised.value)
-
-
-def test_an_unknown_profile_says_how_to_make_it() -> None:
-    with pytest.raises(UsageError, match="--calibrate --profile nobody-has-this-name"):
-        read_profile("nobody-has-this-name")
-    with pytest.raises(UsageError, match="neither a name"):
-        profile_path("../me")
-
-
 def test_a_place_that_takes_no_file_is_found_before_the_camera_is_opened(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    words = ["--calibrate", "--profile", str(tmp_path / "file" / "p.json"), "--source", "no such camera"]
+    words = ["--calibrate", "--profile", str(tmp_path / "file" / "p.toml"), "--source", "no such camera"]
     with pytest.raises(SinkError, match="cannot be written"):
         run_calibration(settings_from_arguments(words), print)
 
@@ -132,7 +99,7 @@ def test_a_place_that_takes_no_file_is_found_before_the_camera_is_opened(tmp_pat
 def test_calibrating_on_a_source_without_a_face_stores_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("calibration.person.display_answers", lambda: False)
     monkeypatch.setattr("calibration.person.STEPS", tuple(replace(step, seconds=0.1) for step in STEPS))
-    path = tmp_path / "p.json"
+    path = tmp_path / "p.toml"
     words = ["--calibrate", "--profile", str(path), "--source", "test:320x180@30"]
     with pytest.raises(SourceError, match="No face"):
         run_calibration(settings_from_arguments(words), print)

@@ -24,10 +24,10 @@ def test_every_word_of_the_contract_is_understood(tmp_path: Path) -> None:
     settings = settings_from_arguments(
         f"--source clip.mp4 --sink out.mp4 --sink null --style manga --strength 0.5 --background image:{picture} "
         f"--size 640x360 --fps 25 --no-mirror --engine openvino --pace all --frames 5 --seconds 2.5 "
-        f"--stats {tmp_path}/s.json --expression 1.3 --profile me".split()
+        f"--stats {tmp_path}/s.json --expression 1.3 --remote 8642".split()
     )
     assert settings.sinks == ("out.mp4", "null")
-    assert (settings.look.expression, settings.profile, settings.calibrate) == (1.3, "me", False)
+    assert (settings.look.expression, settings.profile, settings.remote, settings.calibrate) == (1.3, None, 8642, False)
     assert settings.look.background == Background("image", image=picture)
     assert settings.size == Size(640, 360)
     assert settings.mirror is False
@@ -72,6 +72,9 @@ def test_colour_is_read_as_red_green_blue() -> None:
         ("--json", "--list"),
         ("--list things", "cameras"),
         ("--stats nowhere/s.json", "does not exist"),
+        ("--remote 80", "between 1024"),
+        ("--profile ../me", "neither a name"),
+        ("--profile no-such-profile", "--save-profile no-such-profile"),
         ("--nonsense", "--nonsense"),
         ("--str 1", "--str"),
     ],

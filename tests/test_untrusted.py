@@ -8,11 +8,13 @@ import shutil
 import zlib
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import onnx
 import pytest
+import tomlkit
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
@@ -20,7 +22,7 @@ from onnx import TensorProto, helper
 from realtime import styles
 from realtime.errors import EngineError, LiveToonError, ModelFileError, SourceError, UsageError
 from realtime.profile import Profile, read_profile, write_profile
-from realtime.settings import Settings, settings_from_arguments
+from realtime.settings import PROFILE, Settings, settings_from_arguments
 from realtime.source import open_source
 from realtime.source.open import DEMO_CLIP
 from realtime.source.pattern import parse_pattern
@@ -177,10 +179,35 @@ def test_any_clip_is_read_or_one_error(tmp_path: Path, how: Cuts) -> None:
 @fuzz
 @given(st.one_of(st.binary(max_size=100), st.integers(1, 5000).map(lambda depth: b"[" * depth)))
 def test_any_profile_is_one_or_an_error(tmp_path: Path, data: bytes) -> None:
-    path = tmp_path / "p.json"
-    path.write_bytes(data)
-    with pytest.raises(UsageError):
-        read_profile(str(path))
+    for suffix in (".json", ".toml"):
+        path = tmp_path / f"p{suffix}"
+        path.write_bytes(data)
+        with suppress(UsageError):
+            assert isinstance(settings_from_arguments(["--profile", str(path)]), Settings)
+
+
+@fuzz
+@given(
+    st.dictionaries(
+        st.one_of(st.sampled_from([*PROFILE, "person", "only"]), st.text(max_size=8)),
+        st.one_of(
+            st.floats(), st.integers(), st.booleans(), values, st.lists(values, max_size=3),
+            st.sampled_from(["--style=none", "-x", "none", [], {"a": 1}]),
+        ),
+        max_size=4,
+    )
+)  # fmt: skip
+def test_any_table_is_settings_or_one_error_and_never_leads_to_the_raw_picture(
+    tmp_path: Path, table: dict[str, Any]
+) -> None:
+    path = tmp_path / "p.toml"
+    with suppress(ValueError, OverflowError):  # what TOML cannot hold
+        path.write_text(tomlkit.dumps(table), encoding="utf-8")
+        try:
+            settings = settings_from_arguments(["--profile", str(path)])
+            assert settings.look.style != "none" and settings.only == "all"
+        except UsageError as error:
+            assert str(path) in str(error) or "folder" in str(error)
 
 
 def test_a_picture_that_claims_to_be_huge_is_refused(tmp_path: Path) -> None:
@@ -282,8 +309,10 @@ def test_a_pack_reaches_no_file_outside_of_its_folder(name: str, tmp_path: Path)
 
 
 def test_a_profile_is_for_its_user_only(tmp_path: Path) -> None:
-    path = tmp_path / "me.json"
-    write_profile(Profile((0.3, 0.3), (0.1, 0.1), (0.2, -0.2), (0.5, 0.4, 0.3), False), path)
+    path = tmp_path / "me.toml"
+    path.write_text("")
+    path.chmod(0o644)
+    write_profile(path, person=Profile((0.3, 0.3), (0.1, 0.1), (0.2, -0.2), (0.5, 0.4, 0.3), False))
     assert path.stat().st_mode & 0o077 == 0
     read_profile(str(path))
 

@@ -25,11 +25,11 @@ from realtime.types import GrayImage, RgbImage
 
 INKED = 24  # of 255
 OWN = 0.6  # of a piece of ink has to lie in an eye's neighbourhood for all of it to be the eye's
-ABOVE, BELOW, ASIDE = 0.18, 0.28, 0.14  # the neighbourhood: eye widths beyond the lids
-BELOW_IN_GLASSES = 0.12  # there are rims further down
+ABOVE, BELOW, ASIDE = 0.18, 0.12, 0.14  # the neighbourhood: eye widths beyond the lids
+BAG, BAG_LENGTH = 0.32, 0.75  # eye widths below the lids down to which ink shorter than this is a bag's, no rim's
 CORE = 0.07  # eye widths beyond the lids within which no ink but the eye's own is kept
 PALE = 0.56  # photo luma over that of the face's skin above which there is no line
-NO_LINE, DARK = 0.8, 0.38  # nor above these shares of the luma around and of the skin's
+NO_LINE, DARK = 0.7, 0.38  # nor above these shares of the luma around and of the skin's
 RIM_HEIGHT = 0.3  # eye distances: ink that hangs together over more is a rim, bright as it may be in the photo
 AROUND = 0.21  # eye distances that are looked at beyond the outermost brow and lid points
 FILL_PX = 72  # a face is filled at about this width: what is filled in is smooth
@@ -46,9 +46,8 @@ def clean(canvas: Canvas, lines: GrayImage, face: FaceSketch, seen: list[float],
     inked = cv2.threshold(lines[y0:y1, x0:x1], INKED, 255, cv2.THRESH_BINARY)[1]
     holes: GrayImage = np.zeros_like(inked)
     bare = 1 - are_worn(memory)
-    below = BELOW_IN_GLASSES + bare * (BELOW - BELOW_IN_GLASSES)
     for eye, visible in zip(EYES, seen, strict=True):
-        _mark_eye(holes, inked, box, face, eye, visible, below)
+        _mark_eye(holes, inked, box, face, eye, visible)
     _mark_mouth(holes, inked, box, face)
     _mark_stray(holes, inked, box, face, bare)
     if not holes.any():
@@ -91,32 +90,47 @@ def _over_weight(level: Floats) -> Floats:
 
 
 def _mark_eye(
-    holes: GrayImage, inked: GrayImage, box: Box, face: FaceSketch, points: EyePoints, visible: float, below: float
+    holes: GrayImage, inked: GrayImage, box: Box, face: FaceSketch, points: EyePoints, visible: float
 ) -> None:
-    """Marks the ink of one eye, and its opening, in `holes` with `visible`. below: its reach, in eye widths."""
+    """Marks the ink of one eye, and its opening, in `holes` with `visible`."""
     if visible < 0.02:
         return
     upper, lower = (face.points[chain] - vector(*box[:2]) for chain in (points.upper_lid, points.lower_lid))
     axis = upper[-1] - upper[0]
     width = max(length(axis), 1e-3)
     aside = axis * ASIDE
-    zone = np.concatenate(
-        [
-            (upper[0] - aside)[None],
-            upper - face.down * (ABOVE * width),
-            (upper[-1] + aside)[None],
-            (lower + face.down * (below * width))[::-1],
-        ]
+    above, ends = upper - face.down * (ABOVE * width), (upper[:1] - aside, upper[-1:] + aside)
+    zone, under = (
+        np.concatenate([ends[0], above, ends[1], (lower + face.down * (below * width))[::-1]]) for below in (BELOW, BAG)
     )
     reach = face.down * (CORE * width)
     core = np.concatenate([upper - reach, (lower + reach)[::-1]])
-    _mark_own(holes, inked, zone, core, np.concatenate([upper, lower[::-1]]), round(255 * visible), 0.35 * width)
+    _mark_own(
+        holes,
+        inked,
+        zone,
+        core,
+        np.concatenate([upper, lower[::-1]]),
+        round(255 * visible),
+        0.35 * width,
+        (under, BAG_LENGTH * width),
+    )
 
 
 def _mark_own(
-    holes: GrayImage, inked: GrayImage, zone: Points, core: Points, opening: Points, value: int, margin: float
+    holes: GrayImage,
+    inked: GrayImage,
+    zone: Points,
+    core: Points,
+    opening: Points,
+    value: int,
+    margin: float,
+    short: tuple[Points, float] | None = None,
 ) -> None:
-    """Marks, with `value`: ink that lies mostly in `zone`, all ink in `core`, and all of `opening`."""
+    """Marks, with `value`: ink that lies mostly in `zone`, all ink in `core`, and all of `opening`.
+
+    short: a larger zone, and a length in px below which ink that lies mostly there is marked as well.
+    """
     within = box_of(zone, margin, inked.shape)
     if within is None:
         return
@@ -125,7 +139,11 @@ def _mark_own(
     part, there = inked[y0:y1, x0:x1], holes[y0:y1, x0:x1]
     _, labels, stats, _ = cv2.connectedComponentsWithStats(part)
     near = np.bincount(labels[_polygon(zone - corner, part, 255) > 0], minlength=len(stats))
-    own = np.where(near > OWN * stats[:, cv2.CC_STAT_AREA], value, 0).astype(np.uint8)
+    found = near > OWN * stats[:, cv2.CC_STAT_AREA]
+    if short is not None and not found[1:].all():
+        near = np.bincount(labels[_polygon(short[0] - corner, part, 255) > 0], minlength=len(stats))
+        found |= (near > OWN * stats[:, cv2.CC_STAT_AREA]) & (stats[:, cv2.CC_STAT_WIDTH] < short[1])
+    own = np.where(found, value, 0).astype(np.uint8)
     own[0] = 0
     mark = cv2.max(own[labels], cv2.bitwise_and(_polygon(core - corner, part, value), part))
     there[:] = cv2.max(there, cv2.max(mark, _polygon(opening - corner, part, value)))

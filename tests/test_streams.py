@@ -133,6 +133,13 @@ def nginx(tmp_path: Path) -> Iterator[Nginx]:
     server.kill()
 
 
+def bars_off(frame: av.VideoFrame) -> float:
+    """How far the worst channel of the worst bar is off, 0..255."""
+    rgb = frame.to_ndarray(format="rgb24").astype(float)
+    middles = [rgb[20 : HEIGHT // 2 - 20, n * WIDTH // 8 + 20 : (n + 1) * WIDTH // 8 - 20] for n in range(len(BARS))]
+    return max(float(np.abs(m.mean((0, 1)) - c).max()) for m, c in zip(middles, BARS, strict=True))
+
+
 def received(path: Path) -> Received:
     """Measures a file that a server kept."""
     with av.open(str(path)) as container:
@@ -150,11 +157,8 @@ def received(path: Path) -> Received:
                 times.append(frame.time)
                 if frame.key_frame:
                     keys.append(frame.time)
-                rgb = frame.to_ndarray(format="rgb24").astype(float)
-                for n, colour in enumerate(BARS):
-                    middle = rgb[20 : HEIGHT // 2 - 20, n * WIDTH // 8 + 20 : (n + 1) * WIDTH // 8 - 20]
-                    error = max(error, float(np.abs(middle.mean((0, 1)) - colour).max()))
-                if (now := bool(rgb[HEIGHT // 2 + 20 :].mean() > 128)) and not lit:
+                error = max(error, bars_off(frame))
+                if (now := bool(frame.to_ndarray(format="gray")[HEIGHT // 2 + 20 :].mean() > 128)) and not lit:
                     flashes.append(frame.time)
                 lit = now
         size = (video.width, video.height)
@@ -267,6 +271,36 @@ def test_a_server_that_stands_still_is_left_and_found_again(tmp_path: Path, ngin
     until(lambda: len(nginx.files) == 2 and nginx.files[1].stat().st_size > 100_000, process=run)
     run.send_signal(signal.SIGINT)
     assert run.wait(20) == 0, log.read_text()
+
+
+@contextmanager
+def published(clip: Path, url: str) -> Iterator[None]:
+    words = ["ffmpeg", "-nostdin", "-loglevel", "error", "-re", "-stream_loop", "-1", "-i", str(clip)]
+    process = subprocess.Popen([*words, "-c", "copy", "-f", "flv", url])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_network_camera_is_shown_undamaged_and_found_again(tmp_path: Path, clip: Path, nginx: Nginx) -> None:
+    log, out = tmp_path / "log", tmp_path / "out.mp4"
+    with published(clip, nginx.url):
+        until(lambda: bool(nginx.files) and nginx.files[0].stat().st_size > 50_000)
+        run = start("--source", nginx.url, "--sink", str(out), log=log)
+        until(lambda: out.exists() and out.stat().st_size > 20_000, process=run)
+    until(lambda: "tried again" in log.read_text(), process=run)
+    with published(clip, nginx.url):
+        until(lambda: "... is back." in log.read_text(), process=run)
+        run.send_signal(signal.SIGINT)
+        assert run.wait(20) == 0, log.read_text()
+    assert KEY not in log.read_text()
+    with av.open(str(out)) as container:
+        shown = [bars_off(frame) for frame in container.decode(video=0)]
+    assert shown[0] <= 8, "it begins with a whole picture"
+    assert shown[-1] <= 8
+    assert max(shown) > 50, "and a card between"
 
 
 class Refuses(http.server.BaseHTTPRequestHandler):

@@ -223,7 +223,7 @@ def _live_stream(address: _Address, size: Size | None, say: Say) -> Live:
     """A stream gives its newest frame as it comes; a clip or playlist on a server is played by its times."""
     from realtime.source.clip import Clip
 
-    options = {"rtsp_transport": "tcp"} if address.scheme.startswith("rtsp") else {}
+    options = {"rtsp_flags": "prefer_tcp"} if address.scheme.startswith("rtsp") else {}
 
     def stream() -> Clip:
         return Clip(address.url, size, what=address.what, say=say, stream=True, options=options,

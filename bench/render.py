@@ -28,7 +28,7 @@ from realtime.crop import CROP_PX
 from realtime.filter import Filter
 from realtime.ink import Ink
 from realtime.perceive import Perceiver
-from realtime.redraw import EVERY_S
+from realtime.redraw import EVERY_S, Effort
 from realtime.settings import Background, Look
 from realtime.stats import Stats
 from realtime.steady import Steady
@@ -140,7 +140,7 @@ class Studio:
                 self._open(style.background, generator_size(size)),
                 self._open(style.face, Size(CROP_PX, CROP_PX)),
                 with_strength(style.finish, Look().strength),
-                every_s=0.0 if "layers" in without else EVERY_S,
+                effort=Effort(0.0 if "layers" in without else EVERY_S),
             ),
             Ink(style.touch_up),
             Compose(background, mirror=False),

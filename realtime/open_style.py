@@ -20,6 +20,7 @@ from realtime.errors import EngineError
 from realtime.layers_generator import LayersGenerator
 from realtime.open_stylize import open_stylize
 from realtime.person_mask import full_size
+from realtime.redraw import Effort
 from realtime.settings import Look
 from realtime.styles import Style, load_style
 from realtime.stylize import GENERATOR_PIXELS, Stylize, generator_size, with_strength
@@ -60,9 +61,11 @@ class OpenStyle:
     name, precision: of the engine that draws the whole frame.
     """
 
-    def __init__(self, style: Style, look: Look, frame: Size, engine: str, say: Say) -> None:
+    def __init__(
+        self, style: Style, look: Look, frame: Size, engine: str, say: Say, effort: Effort | None = None
+    ) -> None:
         self._shown = look, style
-        self._frame, self._say = frame, say
+        self._frame, self._say, self._effort = frame, say, effort
         self._fitted: list[LayersGenerator] = []
         self._stage: Stylize | StylizeOnDevice | None = None
         wanted, square = generator_size(frame, style.pixels or GENERATOR_PIXELS), Size(CROP_PX, CROP_PX)
@@ -83,7 +86,9 @@ class OpenStyle:
         if self._stage is None:  # on the thread that draws: a GPU's streams and recordings are made here
             look, style = self._shown
             finish = with_strength(style.finish, look.strength)
-            self._stage = open_stylize(self._background, self._face, finish, self._frame, look.steadiness, self._say)
+            self._stage = open_stylize(
+                self._background, self._face, finish, self._frame, look.steadiness, self._say, self._effort
+            )
         return self._stage(scene)
 
     def show(self, look: Look, style: Style) -> None:
@@ -145,14 +150,16 @@ class TwoStyles:
         self._room.close()
 
 
-def open_look(look: Look, style: Style, frame: Size, engine: str, say: Say) -> OpenStyle | TwoStyles:
+def open_look(
+    look: Look, style: Style, frame: Size, engine: str, say: Say, effort: Effort | None = None
+) -> OpenStyle | TwoStyles:
     """The stage that draws in this look; raises what loading a style or opening an engine raises."""
     if look.room_style is None:
-        return OpenStyle(style, look, frame, engine, say)
+        return OpenStyle(style, look, frame, engine, say, effort)
     room_style = load_style(look.room_style)
-    people = OpenStyle(style, look, frame, engine, say)
+    people = OpenStyle(style, look, frame, engine, say, effort)
     try:
-        return TwoStyles(people, OpenStyle(room_style, look, frame, engine, say), room_style)
+        return TwoStyles(people, OpenStyle(room_style, look, frame, engine, say, effort), room_style)
     except Exception:
         people.close()
         raise

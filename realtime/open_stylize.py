@@ -14,7 +14,7 @@ from engines.engine import DeviceGenerator
 from realtime.checked_generator import CheckedGenerator
 from realtime.errors import EngineError
 from realtime.layers import Finish
-from realtime.redraw import EVERY_S
+from realtime.redraw import Effort
 from realtime.stylize import Generator, Stylize
 from realtime.types import Size
 
@@ -29,6 +29,7 @@ def open_stylize(
     frame: Size,
     steadiness: float,
     say: Callable[[str], None],
+    effort: Effort | None = None,
 ) -> Stylize | StylizeOnDevice:
     """The stage for frames of this size; `say` gets a line where a GPU draws less than it could."""
     if isinstance(background, DeviceGenerator) and isinstance(face, DeviceGenerator):
@@ -48,4 +49,4 @@ def open_stylize(
                 f"The GPU cannot draw frames of {frame} ({reason}). Take a smaller --size, or --engine openvino."
             ) from error
     checked = None if face is None else CheckedGenerator(face)
-    return Stylize(CheckedGenerator(background), checked, finish, steadiness, EVERY_S)
+    return Stylize(CheckedGenerator(background), checked, finish, steadiness, effort)

@@ -7,6 +7,8 @@ flow explains what changed, every other drawing of 30 a second can be left out a
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -17,6 +19,18 @@ EVERY_S = 0.060  # at 30 frames a second every other is drawn, at 60 every third
 SLACK_S = 0.012  # frames come a little early or late
 WIDTH_PX = 160  # of the picture in which changes are looked for
 CHANGED = 14.0  # of 255, with noise averaged away: more is new
+
+
+@dataclass(slots=True)
+class Effort:
+    """How much work is done for a picture; may change between two frames. 0 s: everything is drawn in each frame.
+
+    room_every_s, face_every_s: how old a drawing may get. scale: of the sides of what is drawn.
+    """
+
+    room_every_s: float = 0.0
+    face_every_s: float = 0.0
+    scale: float = 1.0
 
 
 class Redraw:

@@ -17,9 +17,11 @@ from engines.select import list_engines
 from realtime.card import card
 from realtime.compose import Compose, PassThrough, read_background
 from realtime.controls import Controls
+from realtime.cores import allowed_cores
 from realtime.errors import SinkError, UsageError
 from realtime.filter import Filter
 from realtime.folder import convert_folder
+from realtime.governor import Governed, Governor
 from realtime.hold import Hold
 from realtime.idle import Idle
 from realtime.ink import Ink
@@ -184,18 +186,20 @@ def _run_filter(
         recorder = Recorder(sinks, lambda path: open_recording(path, size, fps, clip, microphone, say), say)
         controls.on_record, controls.recording = recorder.toggle, lambda: recorder is not None and recorder.recording
         ahead = None if source.live else opened.enter_context(ReadAhead(source))
+        governor = Governor(say, live=source.live, share=settings.max_cpu, cores=allowed_cores())
         hold: Hold | None = None
         if style is None:
             say("Style none: the camera's own picture passes through, undrawn.")
             passing = PassThrough(bool(settings.mirror))
             controls.on_mirror = partial(setattr, passing, "mirror")
             draw: Callable[[Frame], Picture] = stats.timed("compose", passing)
+            between = controls.apply
         else:
             if settings.only != "all":
                 say(f"Only the {settings.only} is drawn: the rest of the picture is the camera's own.")
 
             def opens(wish: Wish, say: Say = lambda _: None) -> OpenStyle | TwoStyles:
-                return open_look(wish.look, wish.style, size, settings.engine, say)
+                return open_look(wish.look, wish.style, size, settings.engine, say, governor.effort)
 
             first = Wish(settings.look, style)
             stylize = opens(first, say)
@@ -204,7 +208,8 @@ def _run_filter(
 
             open_filter = partial(_open_filter, settings, stats, loader, ahead)
             hold = Hold(open_filter(stylize), lambda: open_filter(opens(loader.last)), say, live=source.live)
-            draw = hold
+            draw = governed = Governed(hold, governor)
+            between = governed.between(controls.apply)
             opened.callback(hold.close)
             controls.on_mirror, controls.on_look = hold.mirror, hold.show
             others = [s for s in list_styles(say) if s.name != style.name]
@@ -233,7 +238,7 @@ def _run_filter(
 
         try:
             with stop.on_signals():
-                run_loop(ahead or source, picture_of, stats.timed("deliver", sinks.send), stats, stop, controls.apply)
+                run_loop(ahead or source, picture_of, stats.timed("deliver", sinks.send), stats, stop, between)
                 sinks.close()
         finally:
             if trace is not None and settings.trace is not None:

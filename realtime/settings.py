@@ -122,6 +122,7 @@ class Settings:
     play: Play = Play()
     frames: int | None = None
     seconds: float | None = None
+    max_cpu: float | None = None
     stats: Path | None = None
     trace: Path | None = None
     profile: Path | None = None
@@ -171,6 +172,7 @@ def settings_from_arguments(arguments: Sequence[str]) -> Settings:
         play=Play(given.start, given.loop),
         frames=given.frames,
         seconds=given.seconds,
+        max_cpu=given.max_cpu,
         stats=given.stats,
         trace=given.trace,
         profile=profile,
@@ -338,6 +340,7 @@ def _parser() -> _Parser:
     add("--loop", action="store_true", help="show a clip again and again, without its sound")
     add("--frames", metavar="N", type=_count, help="stop after N frames")
     add("--seconds", metavar="S", type=_positive, help="stop after S seconds")
+    add("--max-cpu", metavar="PERCENT", type=_percent, help="take no more of the processor, 5 to 100: beside a game")
     add("--stats", metavar="FILE", type=Path, help="write a JSON file with counts and times at the end")
     add("--trace", metavar="FILE", type=Path, help="write what each stage did when, for chrome://tracing or Perfetto")
     add("--profile", metavar="NAME|FILE", type=_words, help="settings from a TOML file; other words win over it")
@@ -430,6 +433,13 @@ def _expression(text: str) -> float:
     if not 1 <= value <= 1.5:
         raise argparse.ArgumentTypeError(f"{text} is not between 1 and 1.5")
     return value
+
+
+def _percent(text: str) -> float:
+    value = _number(text)
+    if not 5 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"{text} is not between 5 and 100")
+    return value / 100
 
 
 def _positive(text: str) -> float:

@@ -25,7 +25,7 @@ from realtime.layer_memory import LayerMemory
 from realtime.layers import Finish, Layers, draw_layers
 from realtime.motion import flow_in_crop
 from realtime.picture_memory import PictureMemory
-from realtime.redraw import Redraw
+from realtime.redraw import Effort, Redraw
 from realtime.settings import Look
 from realtime.styles import Style
 from realtime.types import Face, GrayImage, Mask, RgbImage, Scene, Size, Styled, read_only
@@ -79,15 +79,13 @@ class Stylize:
         face: Generator | None,
         finish: Finish,
         steadiness: float = 1.0,
-        every_s: float = 0.0,
+        effort: Effort | None = None,
     ) -> None:
         """face: None leaves faces as the background generator draws them. steadiness: 0 each frame for itself, 1 fully
-        steady. every_s: how old the drawing of the room may get; a face is drawn in each frame unless `face_every_s` is
-        set too (see `Redraw`).
+        steady. effort: None draws everything in each frame.
         """
         self.steadiness = steadiness
-        self.every_s = every_s
-        self.face_every_s = 0.0
+        self._effort = Effort() if effort is None else effort
         self.finish = finish
         self._background = background
         self._face = face
@@ -122,7 +120,7 @@ class Stylize:
         exposure = self._exposure(small, dt)
         seen = apply_exposure(small, exposure)
         flow = None if scene.flow is None else scene.flow * np.float32(size.width / frame.size.width)
-        if self._redraw(seen, flow, dt, self.every_s if self.steadiness > 0 else 0.0):
+        if self._redraw(seen, flow, dt, self._effort.room_every_s if self.steadiness > 0 else 0.0):
             layers = self._memory(_layers(self._background, seen), dt, seen, flow)
         else:
             layers = self._memory.carried(flow)
@@ -163,7 +161,7 @@ class Stylize:
         if scene.flow is not None and state.to_crop is not None:
             flow = flow_in_crop(scene.flow, frame.rgb.shape[:2], to_crop, state.to_crop, CROP_PX, CROP_PX // 2)
         state.to_crop = to_crop
-        if state.redraw(crop, flow, unseen_s, self.face_every_s if self.steadiness > 0 else 0.0):
+        if state.redraw(crop, flow, unseen_s, self._effort.face_every_s if self.steadiness > 0 else 0.0):
             live = live_parts(face.landmarks, to_crop)
             layers = state.memory(_layers(generator, crop), dt, crop, flow, live)
         else:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from realtime.crop import CROP_PX, crop_matrix, cut, invert
 from realtime.exposure import Exposure, apply_exposure, measure_exposure
 from realtime.layers import Finish
+from realtime.redraw import Effort
 from realtime.stylize import FACE_FADE_S, GENERATOR_PIXELS, MOOD_MIN, Stylize, generator_size, with_mood
 from realtime.types import Face, Frame, RgbImage, Scene, Size
 
@@ -241,12 +242,13 @@ def test_a_dim_room_stays_a_little_darker_than_a_bright_one() -> None:
 
 def test_where_nothing_changes_every_other_room_of_30_a_second_is_drawn_and_every_face() -> None:
     background, face = PaintOver(generator_size(FRAME), (40, 90, 200)), PaintOver(Size(CROP_PX, CROP_PX), (200, 90, 40))
-    stylize = Stylize(background, face, PLAIN, every_s=0.06)
+    effort = Effort(0.06)
+    stylize = Stylize(background, face, PLAIN, effort=effort)
     still = np.zeros((90, 160, 2), np.float32)
     pictures = [stylize(replace(scene(face_at(320, 180), t=n / 30), flow=still)).rgb for n in range(20)]
     assert (len(background.seen), len(face.seen)) == (10, 20)
     assert np.abs(pictures[19].astype(int) - pictures[0]).max() <= 2
-    stylize.face_every_s = 0.06
+    effort.face_every_s = 0.06
     stylize.reset()
     for n in range(20, 40):
         stylize(replace(scene(face_at(320, 180), t=n / 30), flow=still))
@@ -255,7 +257,7 @@ def test_where_nothing_changes_every_other_room_of_30_a_second_is_drawn_and_ever
 
 def test_without_steadiness_every_room_is_drawn() -> None:
     background, face = PaintOver(generator_size(FRAME), (40, 90, 200)), PaintOver(Size(CROP_PX, CROP_PX), (200, 90, 40))
-    stylize = Stylize(background, face, PLAIN, steadiness=0, every_s=0.06)
+    stylize = Stylize(background, face, PLAIN, steadiness=0, effort=Effort(0.06, 0.06))
     for n in range(6):
         stylize(replace(scene(t=n / 30), flow=np.zeros((90, 160, 2), np.float32)))
     assert len(background.seen) == 6

@@ -1,0 +1,190 @@
+"""What gives way when the machine cannot hold the rate: quality in fixed steps, announced, never fluency first.
+
+Comes in: how long each picture took and how much work it was. Goes out: an `Effort`, which the stages read before each
+frame, and a pause. On the main thread. A step is taken back only after a while with room to spare, and later each time
+it turned out to be too early, so that the picture does not change to and fro.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import expm1
+
+import cv2
+
+from realtime.redraw import EVERY_S, Effort
+from realtime.types import Frame, Picture, Size, read_only
+
+LOAD_TAU_S = 1.0  # that the load is averaged over
+OVER, OVER_S = 0.97, 2.0  # time a picture takes over time there is for it: above for so long, a step is taken
+UNDER, UNDER_S = 0.65, 10.0  # below for so long, one is taken back
+LONGEST_UNDER_S = 160.0
+START_S = 2.0  # caches and engines warm up
+PAUSE_MOST_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is given up, in words, and what is left."""
+
+    gives_up: str
+    effort: Effort
+
+
+STEPS = (
+    Step("everything is drawn in full", Effort(EVERY_S)),
+    Step("the room is drawn eight times a second", Effort(0.130)),
+    Step("faces are drawn every other frame", Effort(0.130, EVERY_S)),
+    Step("the picture is drawn at three quarters of its size", Effort(0.130, EVERY_S, 0.75)),
+    Step("the picture is drawn at half of its size", Effort(0.130, EVERY_S, 0.5)),
+)
+
+
+class Governor:
+    """`drawn` is told of each picture; `effort` is what is to be done from then on, `pause_s` how long to rest before.
+
+    live: steps are taken; else, in a conversion, nothing is given up. share: 0..1 of all `cores` that may be used, or
+    None for all; where that is too little even at the last step, pictures are left out.
+    """
+
+    def __init__(
+        self,
+        say: Callable[[str], None],
+        *,
+        live: bool,
+        share: float | None = None,
+        cores: int = 1,
+        cpu_clock: Callable[[], float] = time.process_time,
+    ) -> None:
+        self.effort = replace(STEPS[0].effort)
+        self.pause_s = 0.0
+        self._say = say
+        self._live = live
+        self._share = share
+        self._cores = cores
+        self._cpu_clock = cpu_clock
+        self._cpu_s = cpu_clock()
+        self._work_s: float | None = None  # of all threads, a picture
+        self._load = 0.0
+        self._step = 0
+        self._over_s = self._under_s = 0.0
+        self._patience_s = UNDER_S
+        self._since_up_s = float("inf")
+        self._seen_s = 0.0
+        self._last: Frame | None = None
+
+    @property
+    def gives_up(self) -> str:
+        """What is given up at the moment, in words; empty for nothing."""
+        return STEPS[self._step].gives_up if self._step else ""
+
+    def drawn(self, frame: Frame, took_s: float) -> None:
+        """The picture of `frame` took so long, from the frame to the finished picture."""
+        cpu_s = self._cpu_clock()
+        work_s, self._cpu_s = cpu_s - self._cpu_s, cpu_s
+        last, self._last = self._last, frame
+        if last is None or not 0 < frame.t - last.t <= 1 or frame.index <= last.index:
+            return  # the first, or after a gap
+        dt_s = frame.t - last.t
+        interval_s = dt_s / (frame.index - last.index)  # the source's; frames that were dropped count
+        share = -expm1(-dt_s / LOAD_TAU_S)
+        self._work_s = work_s if self._work_s is None else self._work_s + share * (work_s - self._work_s)
+        load = took_s / interval_s
+        if self._share is not None:
+            load = max(load, self._work_s / (interval_s * self._share * self._cores))
+        self._load += share * (load - self._load)
+        self._seen_s += dt_s
+        if self._live and self._seen_s >= START_S:
+            self._decide(dt_s, interval_s)
+        self.pause_s = self._pause(took_s)
+
+    def _decide(self, dt_s: float, interval_s: float) -> None:
+        self._since_up_s += dt_s
+        self._over_s = self._over_s + dt_s if self._load > OVER else 0.0
+        self._under_s = self._under_s + dt_s if self._load < UNDER else 0.0
+        if self._over_s >= OVER_S and self._step < len(STEPS) - 1:
+            if self._since_up_s < UNDER_S:
+                self._patience_s = min(2 * self._patience_s, LONGEST_UNDER_S)
+            self._go(self._step + 1)
+            limit = "the share of the processor it may take" if self._capped(interval_s) else "this machine"
+            self._say(f"Too much for {limit} at {1 / interval_s:.0f} a second: {self.gives_up} from now on.")
+        elif self._under_s >= self._patience_s and self._step:
+            undone = self.gives_up
+            self._go(self._step - 1)
+            self._since_up_s = 0.0
+            self._say(f"There is time to spare again; no longer so: {undone}.")
+
+    def _go(self, step: int) -> None:
+        self._step = step
+        effort = STEPS[step].effort
+        self.effort.room_every_s, self.effort.face_every_s = effort.room_every_s, effort.face_every_s
+        self.effort.scale = effort.scale
+        self._over_s = self._under_s = 0.0
+        self._load = (OVER + UNDER) / 2  # what it was says nothing of what it will be
+
+    def _capped(self, interval_s: float) -> bool:
+        if self._share is None or self._work_s is None:
+            return False
+        return self._work_s / (interval_s * self._share * self._cores) > OVER
+
+    def _pause(self, took_s: float) -> float:
+        """So long that the work of a picture is no more than the share of its time; 0 while steps are left."""
+        if self._share is None or self._work_s is None or (self._live and self._step < len(STEPS) - 1):
+            return 0.0
+        return min(max(0.0, self._work_s / (self._share * self._cores) - took_s), PAUSE_MOST_S)
+
+
+class Governed:
+    """Draws with the effort the governor allows: `draw` gets smaller frames where that is a step, and tells it.
+
+    The picture has the frame's size, whatever size it was drawn at.
+    """
+
+    def __init__(
+        self,
+        draw: Callable[[Frame], Picture],
+        governor: Governor,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._draw = draw
+        self._governor = governor
+        self._clock, self._sleep = clock, sleep
+
+    def __call__(self, frame: Frame) -> Picture:
+        """The drawn frame."""
+        start_s = self._clock()
+        size = scaled(frame.size, self._governor.effort.scale)
+        picture = self._draw(frame if size == frame.size else _resized(frame, size))
+        if picture.size != frame.size:
+            picture = _enlarged(picture, frame.size)
+        self._governor.drawn(frame, self._clock() - start_s)
+        return picture
+
+    def between(self, then: Callable[[], None]) -> Callable[[], None]:
+        """To be called between two frames: leaves the processor to others where only a share of it may be taken."""
+
+        def rest() -> None:
+            if self._governor.pause_s > 0:
+                self._sleep(self._governor.pause_s)
+            then()
+
+        return rest
+
+
+def scaled(size: Size, scale: float) -> Size:
+    """The size with its sides times `scale`, even."""
+    return size if scale == 1 else Size(round(size.width * scale), round(size.height * scale)).even
+
+
+def _resized(frame: Frame, size: Size) -> Frame:
+    rgb = cv2.resize(frame.rgb, (size.width, size.height), interpolation=cv2.INTER_AREA)
+    return replace(frame, rgb=read_only(rgb))
+
+
+def _enlarged(picture: Picture, size: Size) -> Picture:
+    to = (size.width, size.height)
+    alpha = None if picture.alpha is None else read_only(cv2.resize(picture.alpha, to))
+    return replace(picture, rgb=read_only(cv2.resize(picture.rgb, to, interpolation=cv2.INTER_CUBIC)), alpha=alpha)

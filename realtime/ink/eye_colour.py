@@ -17,7 +17,7 @@ from realtime.ink.memory import FaceMemory
 GLARE = (1.0, 1.2)  # white minus iris over the skin's brightness
 IRIS_TAU_S, LIGHT_TAU_S = 2.0, 0.5
 BLUER = (1.08, 1.3)  # blue over red, over the skin's
-PALE = (0.38, 0.50)  # luma of an iris over the skin's: brown below, blue, grey or green above
+PALE = (0.31, 0.43)  # luma of an iris over the white's, or the fairer skin's: brown below, blue, grey or green above
 IRIS_OVER_SKIN = vector(0.42, 0.37, 0.33)  # dark brown: until an iris was seen well
 LAMP = (0.3, 0.7)  # by how much the colour of skin differs from the common one in plain and in coloured light
 COMMON_SKIN = vector(1.22, 0.95, 0.82)  # RGB over luma of skin in white light, the mean of many people
@@ -132,6 +132,7 @@ def remember_iris(
     Over the skin's: so a lamp being switched on, or one that lights half the face, changes nothing in it.
     """
     ratios, weight = np.zeros(3, np.float32), 0.0
+    bright = memory.get("white level", 1.0)
     for eye, light, trust in zip(eyes, lights, seen, strict=True):
         points = eye.iris + IRIS_POINTS @ np.stack([eye.across, eye.along])
         inside = inside_lids(eye, points, 0.05 * eye.width)
@@ -144,11 +145,11 @@ def remember_iris(
             # A small light iris is mixed with skin and lashes, which are less blue than it.
             blue = found[:, 2] / np.maximum(found[:, 0], 1)
             bluest = found[blue >= quantile(blue, 0.5)].mean(0)
-            pale = smoothstep(*PALE, low / float(luma(light.photo)))
+            pale = smoothstep(*PALE, low / float(luma(light.photo)) / bright)
             found = found.mean(0)
             ratio = (found + pale * (bluest - found)) / light.photo
             # A light iris is no dark disc, but no skin, lid or lash is so much bluer than the skin round it.
-            bluer = smoothstep(*BLUER, float(ratio[2] / max(ratio[0], 0.02)))
+            bluer = pale * smoothstep(*BLUER, float(ratio[2] / max(ratio[0], 0.02)))
             share *= max(trust, bluer, 0.5 * smoothstep(6, 10, eye.radius))  # one that is large is seen anyway
             ratios += ratio * share
             weight += share
@@ -170,7 +171,7 @@ def _white_lit(skin: Colour) -> Colour:
 def iris_colour(light: Light, memory: FaceMemory) -> Colour:
     """RGB of the iris's middle tone in the drawing: a little more vivid than in the photo, never black or white."""
     ratio = memory["iris"]
-    pale = smoothstep(*PALE, float(luma(ratio)))
+    pale = smoothstep(*PALE, float(luma(ratio)) / memory.get("white level", 1.0))
     cool = pale * smoothstep(1.0, 1.2, float(ratio[2] / max(ratio[0], 0.02)))
     # Small dark irises come out of a camera as good as black: most of them are brown.
     dark = 0.5 * smoothstep(0.45, 0.22, float(luma(ratio)))
@@ -218,7 +219,9 @@ def remember_white(face: FaceSketch, eye: Eye, light: Light, trust: float, memor
     if away.sum() >= 4 and trust > 0.3:
         colours = sample(face.photo, inside[away])
         grey = luma(colours)
-        measured = light.drawn(colours[grey >= quantile(grey, 0.6)].mean(0))
+        seen = colours[grey >= quantile(grey, 0.6)].mean(0)
+        memory.ease("white level", clamp(float(luma(seen) / luma(light.photo)), 1.0, 2.5), IRIS_TAU_S)
+        measured = light.drawn(seen)
         aim = clamp(float(luma(measured)) * 1.15, 0.8 * level + 25, float(luma(paper)))
         # Reddened corners are not the white's colour: only its brightness is taken, with a trace of its hue.
         measured = 0.75 * paper * (aim / max(float(luma(paper)), 1.0)) + 0.25 * measured

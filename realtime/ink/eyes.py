@@ -82,11 +82,12 @@ def _look(face: FaceSketch, eyes: list[Eye], memory: FaceMemory) -> None:
     lights = [light_on(face, eye, memory, side) for side, eye in enumerate(eyes)]
     cues = [Cues.of(face, eye) for eye in eyes]
     seen = evidence(cues)
+    for side, eye in enumerate(eyes):
+        remember_white(face, eye, lights[side], seen[side], memory, side)
     remember_iris(face, eyes, lights, [smoothstep(0.1, 0.4, cue.likeness) for cue in cues], memory)
     for side, eye in enumerate(eyes):
         believed = max(eye.opened, 0.1)  # a blink is no time to judge
         memory.ease(f"visible {side}", seen[side], VISIBLE_TAU_S, believed)
-        remember_white(face, eye, lights[side], seen[side], memory, side)
         memory.ease(f"lashes {side}", _lashes(face, eye), LASHES_TAU_S)
         placed = _crease(face, eye)
         memory.ease(f"crease {side}", placed, CREASE_TAU_S, 0.2 + 0.8 * placed[2])

@@ -98,6 +98,11 @@ class Filter:
         else:
             self._loader.load(wish)
 
+    @property
+    def partly(self) -> bool:
+        """Whether the user asked for a part of the frame undrawn."""
+        return self._compose.only != "all"
+
     def mirror(self, mirror: bool) -> None:
         """Mirror what every sink gets, from the next frame on."""
         self._compose.mirror = mirror

@@ -39,6 +39,10 @@ class Drawing(Protocol):
 
     trouble: Exception | None
 
+    @property
+    def partly(self) -> bool:
+        """Whether the user asked for a part of the frame undrawn."""
+
     def __call__(self, frame: Frame, /) -> Picture:
         """Draw."""
 
@@ -79,7 +83,7 @@ class _Drawer:
             self.anew = False
         assert self.drawing is not None
         try:
-            return _checked(self.drawing(frame), frame), self.drawing.trouble
+            return _checked(self.drawing(frame), frame, self.drawing.partly), self.drawing.trouble
         except Exception:
             with suppress(Exception):
                 self.drawing.reset()
@@ -249,13 +253,16 @@ class Hold:
             self._say("Everything is drawn again.")
 
 
-def _checked(picture: Picture, frame: Frame) -> Picture:
-    """The picture if it is one of the frame's size and not the frame; raises `WrongPictureError`."""
+def _checked(picture: Picture, frame: Frame, partly: bool) -> Picture:
+    """The picture if it is one of the frame's size and not the frame; raises `WrongPictureError`.
+
+    partly: a part of the frame is to be in it; that the rest is drawn was seen to before it came in.
+    """
     if not isinstance(picture, Picture):
         raise WrongPictureError(f"a {type(picture).__name__} instead of a picture")
     if picture.rgb.dtype != np.uint8 or picture.rgb.shape != frame.rgb.shape:
         raise WrongPictureError(f"{picture.rgb.dtype} {picture.rgb.shape} instead of u8 {frame.rgb.shape}")
-    if np.may_share_memory(picture.rgb, frame.rgb) or is_raw(picture.rgb, frame.rgb):
+    if np.may_share_memory(picture.rgb, frame.rgb) or (not partly and is_raw(picture.rgb, frame.rgb)):
         raise WrongPictureError("the camera's own picture")
     return picture
 

@@ -329,8 +329,19 @@ def _list(what: str, as_json: bool, say: Say) -> int:
     elif what == "engines":
         rows = [asdict(engine) for engine in list_engines()]
     else:
+        from engines.import_style import KINDS
+        from realtime.styles.paintings import COUNT, PAINTING, PICTURE, paintings_here
+
         rows = [{"name": s.name, "title": s.title, "licence": s.licence} for s in list_styles(say)]
         rows.append({"name": PASS_THROUGH, "title": "pass-through: the camera's own picture", "licence": ""})
+        if paintings_here():
+            title = f"{COUNT} paintings, joined by + ({PAINTING}3+12)"
+            rows.append({"name": f"{PAINTING}0..{COUNT - 1}", "title": title, "licence": "Apache-2.0"})
+            rows.append({"name": f"{PICTURE}PATH", "title": "as any picture is painted", "licence": "Apache-2.0"})
+        if not as_json:
+            say("Weights of others, if you have them: python -m engines.import_style FILE --kind KIND")
+            for name, kind in KINDS.items():
+                say("  " + "  ".join(word for word in (name, kind.title, kind.where, kind.licence) if word))
     if as_json:
         print(json.dumps(rows, default=str))
     elif rows:

@@ -35,6 +35,7 @@ class Drawing:
         self.troubles: set[int] = set()
         self.error: Exception = ValueError("a stage broke")
         self.trouble: Exception | None = None
+        self.partly = False
         self.let_go = threading.Event()
         self.shown: list[str] = []
         self.resets = self.closed = 0

@@ -200,7 +200,7 @@ class Faulty:
         setattr(self.stage, name, value)
 
 
-def a_filter(faults: Faults, background: Background, stats: Stats) -> Filter:
+def a_filter(faults: Faults, background: Background, stats: Stats, only: str = "all") -> Filter:
     background_generator = CheckedGenerator(Generator(Size(256, 256), "background", faults))
     face_generator = CheckedGenerator(Generator(Size(CROP_PX, CROP_PX), "face", faults))
     stages: tuple[Any, ...] = (
@@ -208,21 +208,26 @@ def a_filter(faults: Faults, background: Background, stats: Stats) -> Filter:
         Steady(),
         Stylize(background_generator, face_generator, Finish()),
         Ink(TouchUp(), 1.0, None),
-        Compose(background, False),
+        Compose(background, False, only),
     )
     perceive, steady, stylize, ink, compose = (Faulty(s, p, faults) for s, p in zip(stages, STAGES, strict=False))
     return Filter(perceive, steady, stylize, ink, compose, stats)  # type: ignore[arg-type]
 
 
 def run(
-    plan: dict[tuple[int, str], str], frames: int, *, live: bool = True, background: Background | None = None
+    plan: dict[tuple[int, str], str],
+    frames: int,
+    *,
+    live: bool = True,
+    background: Background | None = None,
+    only: str = "all",
 ) -> tuple[list[Picture], list[str]]:
     faults, stats = Faults(plan), Stats()
     sent: list[Picture] = []
     said: list[str] = []
 
     def opened() -> Filter:
-        return a_filter(faults, Background() if background is None else background, stats)
+        return a_filter(faults, Background() if background is None else background, stats, only)
 
     patience_s = PATIENCE_S if any(fault == "hang" for fault in plan.values()) else 20.0
     hold = Hold(opened(), opened, said.append, live=live, patience_s=patience_s)
@@ -301,6 +306,40 @@ def test_one_fault_in_any_place_shows_a_drawing_or_a_card_and_all_is_drawn_again
     check(sent)
     assert len(sent) == 5
     assert not is_card(sent[-1])
+
+
+DRAWN_PARTS = {"background": np.s_[:, :100], "person": np.s_[:, 170:], "face": np.s_[70:130, 150:210]}
+
+
+def drawn_part(picture: Picture, only: str) -> RgbImage:
+    """The picture without what is to be the photo."""
+    kept = np.full_like(picture.rgb, 127)
+    kept[DRAWN_PARTS[only]] = picture.rgb[DRAWN_PARTS[only]]
+    return kept
+
+
+@pytest.mark.parametrize("only", DRAWN_PARTS)
+def test_what_was_named_is_drawn_and_only_the_rest_is_the_frame(only: str) -> None:
+    sent, said = run({}, 3, only=only)
+    assert said == []
+    for picture in sent:
+        assert found_r(picture.rgb, SIZE) > FOUND_R, "the rest is the camera's own picture, which was asked for"
+        assert found_r(drawn_part(picture, only), SIZE) < FOUND_R
+
+
+@pytest.mark.parametrize("only", ["background", "face"])
+@pytest.mark.parametrize(
+    ("fault", "place"),
+    [
+        *itertools.product(("raise", "a copy of the frame"), ("perceive", "stylize", "ink")),
+        *itertools.product(("nan", "what went in"), ("background", "face")),
+    ],
+)
+def test_no_fault_lets_the_frame_into_what_is_to_be_drawn(only: str, fault: str, place: str) -> None:
+    sent, _ = run({(i, place): fault for i in (0, 2)}, 4, only=only)
+    assert len(sent) == 4
+    for picture in sent:
+        assert found_r(drawn_part(picture, only), SIZE) < FOUND_R
 
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -170,10 +170,13 @@ class TestAgainstOpenCv:
 
     def test_a_style_and_strength_that_change_while_it_runs(self, pair: Pair) -> None:
         device, host = on_cpu(pair), Stylize(*pair, Finish())
-        first, _, third, *_ = scenes(count=3)
+        first, *later = scenes(count=3)
         check_alike(device(first), host(first))
-        device.finish = host.finish = Finish(tone_steps=4, chroma=0.0, ink_low=0.1, ink_high=0.42, black=0.02)
-        check_alike(device(third), host(third))
+        manga = Finish(tone_steps=4, chroma=0.0, ink_low=0.1, ink_high=0.42, black=0.02)
+        meadow = Finish(green_chroma=1.5, green_turn=-6.0, simplify=3, ink_grow=0.5, light_tint=0.3)
+        for finish, scene in zip((manga, meadow), later, strict=True):
+            device.finish = host.finish = finish
+            check_alike(device(scene), host(scene))
 
     def test_faces_at_edges_beside_each_other_tiny_and_gone(self, pair: Pair) -> None:
         device, host = on_cpu(pair), Stylize(*pair, Finish())

@@ -54,19 +54,22 @@ class Controls:
         self.paused = False
         self._quit = quit_
         self._say = say
-        self._waiting: queue.Queue[tuple[Callable[[], object], Future[None]]] = queue.Queue(MOST_WAITING)
+        self._waiting: queue.Queue[tuple[Callable[[], object], Future[object]]] = queue.Queue(MOST_WAITING)
         self._snapshot: Path | None = None
 
-    def ask(self, command: Callable[[], object]) -> Future[None]:
-        """Has `command` called before the next frame; on any thread. Raises `BusyError` when too many wait."""
-        done: Future[None] = Future()
+    def ask(self, command: Callable[[], object]) -> Future[object]:
+        """Has `command` called before the next frame and gives what it gives; on any thread.
+
+        Raises `BusyError` when too many wait. One that was cancelled meanwhile is not called.
+        """
+        done: Future[object] = Future()
         try:
             self._waiting.put_nowait((command, done))
         except queue.Full:
             raise BusyError("Too many commands wait; try again in a moment.") from None
         return done
 
-    def act(self, name: str) -> Future[None]:
+    def act(self, name: str) -> Future[object]:
         """Has one of `ACTIONS` done before the next frame; on any thread. Raises `UsageError` for any other name."""
         if name not in ACTIONS:
             near = difflib.get_close_matches(name, ACTIONS, n=1)
@@ -81,12 +84,14 @@ class Controls:
                 command, done = self._waiting.get_nowait()
             except queue.Empty:
                 return
+            if not done.set_running_or_notify_cancel():
+                continue
             try:
-                command()
+                result = command()
             except Exception as error:  # what one command cannot do must not end the show
                 done.set_exception(error)
             else:
-                done.set_result(None)
+                done.set_result(result)
 
     def change(self, **fields: Any) -> None:
         """Another look: fields of `Look` and their values. Raises `UsageError` for a style that is not there."""
@@ -96,9 +101,12 @@ class Controls:
         if not self.styles:
             raise UsageError("There is no drawing to change: the style none is the camera's own picture.")
         style = next((s for s in self.styles if s.name == look.style), None)
+        names = [s.name for s in self.styles]
+        there_are = f"there are: {', '.join(names)}."
         if style is None:
-            names = ", ".join(s.name for s in self.styles)
-            raise UsageError(f"The style '{look.style}' cannot be switched to while it runs; there are: {names}.")
+            raise UsageError(f"The style '{look.style}' cannot be switched to while it runs; {there_are}")
+        if look.room_style not in (None, self.look.room_style, *names):
+            raise UsageError(f"The style '{look.room_style}' cannot be switched to while it runs; {there_are}")
         self.check(look)
         self.on_look(look, style)
         self.look = look

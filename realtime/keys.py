@@ -55,6 +55,6 @@ class Keys:
             with suppress(BusyError):  # a key held down while the loop stands still
                 self._controls.act(KEYS[key]).add_done_callback(self._tell)
 
-    def _tell(self, done: Future[None]) -> None:
+    def _tell(self, done: Future[object]) -> None:
         if (error := done.exception()) is not None:
             self._say(str(error))

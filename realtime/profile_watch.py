@@ -79,7 +79,7 @@ class ProfileWatch:
             if new.mirror != old.mirror:
                 self._controls.set_mirror(bool(new.mirror))
 
-        def tell(done: Future[None]) -> None:
+        def tell(done: Future[object]) -> None:
             error = done.exception()
             self._say(f"{self._path.name} is read anew." if error is None else f"{self._path.name}: {error}")
 

@@ -32,6 +32,7 @@ from realtime.perceive import Perceiver
 from realtime.profile import profile_name, profile_path, write_profile
 from realtime.profile_watch import ProfileWatch
 from realtime.read_ahead import ReadAhead
+from realtime.remote import Remote, read_token, token_path
 from realtime.secrets import without_secrets
 from realtime.settings import (
     STREAMED_TO,
@@ -129,7 +130,13 @@ def _run_filter(
         recording = f"  {recorder.status}" if recorder is not None and recorder.status else ""
         return controls.status + loading + recording, f"{stats.recent()}   {engine_name} {precision}"
 
+    def figures() -> dict[str, object]:
+        return stats.now() | {"engine": engine_name, "precision": precision}
+
     with ExitStack() as opened:
+        if settings.remote is not None:
+            opened.enter_context(Remote(settings.remote, read_token(), controls, figures))
+            say(f"Remote control: http://127.0.0.1:{settings.remote}, its token is in {token_path()}")
         virtual_cameras = open_virtual_cameras(settings.sinks, settings.size, settings.fps, say)
         written = [opened.enter_context(c) for c in virtual_cameras.values() if not isinstance(c, SinkError)]
         idle = Idle(partial(anybody_watches, written), say)

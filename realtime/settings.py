@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
@@ -227,33 +228,38 @@ def text_of(value: object) -> str:
     return str(value)
 
 
-def option_words(name: str, value: object, known: Mapping[str, object] = PROFILE) -> list[str]:
-    """An option as command-line words; raises `UsageError` for one not `known`, or whose value has a wrong type."""
+def option_type(name: str, value: object, known: Mapping[str, object] = PROFILE) -> None:
+    """Raises `UsageError` for an option that is not `known`, or whose value has another type than its example there."""
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
-        raise UsageError(
-            f"there is no '{name[:40]}'; " + (f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}.")
-        )
+        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}."
+        raise UsageError(f"there is no '{name[:40]}'; {hint}")
     kind = type(known[name])
     fits = isinstance(value, (int, float) if kind is float else kind) and (kind is bool) == isinstance(value, bool)
-    if not fits and not (name == "source" and type(value) is int):
-        raise UsageError(f"{name} is {str(value)[:40]!r}, not {_TYPES[kind]}.")
+    fits = fits or (name == "source" and type(value) is int)
     if isinstance(value, list):
-        if not all(isinstance(item, str) for item in value):
-            raise UsageError(f"{name} is not {_TYPES[kind]}.")
-        return [f"--{name}={item}" for item in value]
-    if isinstance(value, bool):
-        return [f"--{name}" if value else f"--no-{name}"]
-    return [f"--{name}={value}"]
+        fits = fits and all(isinstance(item, str) for item in value)
+    if not fits:
+        raise UsageError(f"{name} is {str(value)[:40]!r}, not {_TYPES[kind]}.")
 
 
 def parsed_option(name: str, value: object, known: Mapping[str, object] = PROFILE) -> object:
     """The value as `Settings` and `Look` have it; raises `UsageError`."""
-    return _parsed(_parser(), name, value, known)[1]
+    return _parsed(_option_parser(), name, value, known)[1]
+
+
+@cache
+def _option_parser() -> _Parser:
+    return _parser()
 
 
 def _parsed(parser: _Parser, name: str, value: object, known: Mapping[str, object]) -> tuple[list[str], object]:
-    words = option_words(name, value, known)
+    """The option as command-line words, and what they mean."""
+    option_type(name, value, known)
+    if isinstance(value, bool):
+        words = [f"--{name}" if value else f"--no-{name}"]
+    else:
+        words = [f"--{name}={item}" for item in (value if isinstance(value, list) else [value])]
     try:
         return words, getattr(parser.parse_args(words), name.replace("-", "_"))
     except UsageError as error:

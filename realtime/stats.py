@@ -155,6 +155,17 @@ class Stats:
         pictures = self.frames_out - self._warm[0]
         return (self._cpu_clock() - self._warm[1]) * 1000 / pictures if pictures > 0 else 0.0
 
+    def now(self) -> dict[str, Any]:
+        """The figures of the last second or two, for remote control."""
+        medians = {name: float(np.median(times.recent)) for name, times in self._stage_ms.items() if times.recent}
+        return {
+            "camera_fps": round(self.recent_source_fps(), 1),
+            "fps": round(self.recent_fps(), 1),
+            "dropped": self.dropped,
+            "latency_ms": round(self.recent_latency_ms(), 1),
+            "stage_ms": {name: round(ms, 1) for name, ms in medians.items()},
+        }
+
     def recent(self) -> str:
         """The rates, the delay from grab to delivery and the median time of each stage, for the status line."""
         stages = [f"{name} {np.median(times.recent):.0f}" for name, times in self._stage_ms.items() if times.recent]

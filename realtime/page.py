@@ -15,13 +15,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.landmarks import CHIN, EYES, FACE_OVAL, FOREHEAD_TOP
-from realtime.types import Flow, GrayImage, Mask, RgbImage, Scene, Size, Styled, read_only
+from realtime.landmarks import CHIN, EYES, FACE_OVAL, FOREHEAD_TOP, LIPS_OUTER
+from realtime.types import Face, Flow, GrayImage, Mask, RgbImage, Scene, Size, Styled, read_only
 
 FAR_PX = 0.05  # share of the picture's width that a part may move between two frames: more is another scene
 HEAD, HAIR = 1.75, 0.25  # a head with its hair: so much larger than its face oval, so many of its heights further up
 DOT_EDGE, STROKE_EDGE = 4.4, 1.8  # levels of ink a level of tone: how sharp the edge of a dot or stroke is
 GLOW_SHRINK = 8
+EYE_SPARED, EYE_SPARED_HEIGHT = 0.6, 0.32  # half axes of what is left free of tone, in widths of the eye
 LEAST_PITCH_PX = 4.5  # finer dots and strokes would be a plain grey
 
 
@@ -116,9 +117,8 @@ class Print:
             cv2.fillConvexPoly(head, np.round(middle + up + HEAD * (oval - middle)).astype(np.int32), 1)
             cv2.copyTo(_moved(sheet, self._heads[face.track], size), cv2.min(head, person), threshold)
         tone = cv2.LUT(luma, _tone_table(page.tone_from, page.tone_to))
-        for face in scene.faces:  # eyes stay clear: they are drawn already, and live
-            for eye in EYES:
-                cv2.fillConvexPoly(tone, np.round(face.landmarks[eye.opening, :2]).astype(np.int32), 0)
+        for face in scene.faces:
+            _spare_features(tone, face, mouth=page.dots > 0)
         edge = DOT_EDGE if page.dots > 0 else STROKE_EDGE
         covered = cv2.addWeighted(tone, edge, threshold, -edge, 128)
         none = cv2.compare(tone, 0, cv2.CMP_EQ)
@@ -140,6 +140,20 @@ class Print:
                 cv2.fillConvexPoly(inside, np.round(face.landmarks[FACE_OVAL, :2] * share).astype(np.int32), 1)
                 heads[face.track] = heads[face.track] + _step(flow, inside > 0, furthest)
         self._heads = heads
+
+
+def _spare_features(tone: GrayImage, face: Face, mouth: bool) -> None:
+    """No tone where eyes, shut or open, live: they are drawn already; nor on the mouth, which pencil has to shade."""
+    points = face.landmarks[:, :2]
+    for eye in EYES:
+        across = points[eye.inner_corner] - points[eye.outer_corner]
+        width, middle = float(np.linalg.norm(across)), points[eye.opening].mean(axis=0)
+        turned = float(np.degrees(np.arctan2(across[1], across[0])))
+        axes = (EYE_SPARED * width, EYE_SPARED_HEIGHT * width)
+        box = (tuple(map(float, middle)), (2 * axes[0], 2 * axes[1]), turned)
+        cv2.ellipse(tone, box, 0, -1)
+    if mouth:
+        cv2.fillConvexPoly(tone, cv2.convexHull(np.round(points[LIPS_OUTER]).astype(np.int32)), 0)
 
 
 def _step(flow: Flow, where: NDArray[np.bool_], furthest_px: float) -> NDArray[np.float32]:

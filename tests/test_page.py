@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.landmarks import FACE_OVAL
+from realtime.landmarks import EYES, FACE_OVAL
 from realtime.page import Page, Print, with_page_strength
 from realtime.types import Face, Frame, Scene, Styled
 
@@ -112,3 +112,14 @@ def test_light_glows_over_its_edge_and_darkness_does_not() -> None:
 def test_every_strength_is_between_nothing_and_all(strength: float) -> None:
     page = with_page_strength(Page(dots=0.8, fade=0.5, paper_red=0.9), strength)
     assert 0 <= page.dots <= 0.8 and 0 <= page.fade <= 0.5 and 0.9 <= page.paper_red <= 1
+
+
+def test_eyes_stay_clear() -> None:
+    drawing = styled(face_at=(180, 90))
+    landmarks = drawing.scene.faces[0].landmarks
+    for eye, x in zip(EYES, (168, 192), strict=True):
+        landmarks[eye.opening, :2] = (x, 85)
+        landmarks[eye.outer_corner, 0], landmarks[eye.inner_corner, 0] = x - 6, x + 6
+    printed = luma(Print(DOTS), drawing)
+    assert (printed[84:87, 164:172] == 110).all() and (printed[84:87, 188:196] == 110).all(), "shut or open"
+    assert (printed[70:76] != 110).any()

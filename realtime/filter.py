@@ -13,7 +13,7 @@ from dataclasses import replace
 from realtime.compose import Compose
 from realtime.cross_fade import CrossFade
 from realtime.ink import Ink
-from realtime.open_style import Drawing, Opened
+from realtime.open_style import Drawing, Opened, TwoStyles
 from realtime.page import Page, Print, with_page_strength
 from realtime.perceive import EVERYWHERE, Perceiver
 from realtime.raw import is_raw
@@ -215,7 +215,10 @@ class Filter:
             return styled
 
     def _printed(self, styled: Styled) -> Picture:
-        return self._compose(self._fade(self._print(styled)))
+        printed = self._print(styled)
+        if isinstance(self._stylize, TwoStyles):
+            printed = self._stylize.with_room(printed)
+        return self._compose(self._fade(printed))
 
     def _without_face(self, error: Exception) -> None:
         """Notes why, and forgets what may have led to it."""

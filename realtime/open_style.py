@@ -19,12 +19,13 @@ from realtime.crop import CROP_PX
 from realtime.errors import EngineError
 from realtime.layers_generator import LayersGenerator
 from realtime.open_stylize import open_stylize
+from realtime.page import Print, with_page_strength
 from realtime.person_mask import full_size
 from realtime.redraw import Effort
 from realtime.settings import Look
 from realtime.styles import Style, load_style
 from realtime.stylize import GENERATOR_PIXELS, Stylize, generator_size, with_strength
-from realtime.types import Scene, Size, Styled, read_only
+from realtime.types import RgbImage, Scene, Size, Styled, read_only
 from realtime.watchdog import within
 
 if TYPE_CHECKING:
@@ -119,30 +120,35 @@ class OpenStyle:
 class TwoStyles:
     """People in one style, the room in another: both draw the frame, the mask decides. It costs both."""
 
-    def __init__(self, people: OpenStyle, room: OpenStyle, room_style: Style) -> None:
+    def __init__(self, people: OpenStyle, room: OpenStyle, look: Look, room_style: Style) -> None:
         self.name, self.precision = people.name, people.precision
         self._people, self._room, self._room_style = people, room, room_style
+        self._print = Print(with_page_strength(room_style.page, look.strength))
+        self._behind: RgbImage | None = None
 
     def __call__(self, scene: Scene) -> Styled:
-        """The drawn frame."""
-        people = self._people(scene)
-        room = self._room(replace(scene, faces=()))
-        share = full_size(scene.person, scene.frame.size)
-        return Styled(
-            scene,
-            read_only(cv2.blendLinear(people.rgb, room.rgb, share, 1 - share)),
-            read_only(cv2.blendLinear(people.lines, room.lines, share, 1 - share)),
-        )
+        """The frame drawn as people are; the room waits for `with_room`, when eyes and page are drawn."""
+        self._behind = self._print(self._room(replace(scene, faces=()))).rgb
+        return self._people(scene)
+
+    def with_room(self, styled: Styled) -> Styled:
+        """The people of this drawing before the room."""
+        if self._behind is None:
+            raise RuntimeError("the room is not drawn")
+        share = full_size(styled.scene.person, styled.scene.frame.size)
+        return replace(styled, rgb=read_only(cv2.blendLinear(styled.rgb, self._behind, share, 1 - share)))
 
     def show(self, look: Look, style: Style) -> None:
         """As `Drawing.show`, for people; the room keeps its style and follows the strength."""
         self._people.show(look, style)
         self._room.show(look, self._room_style)
+        self._print.page = with_page_strength(self._room_style.page, look.strength)
 
     def reset(self) -> None:
         """As `Drawing.reset`."""
-        self._people.reset()
-        self._room.reset()
+        self._behind = None
+        for stage in (self._people, self._room, self._print):
+            stage.reset()
 
     def close(self) -> None:
         """As `Opened.close`."""
@@ -159,7 +165,7 @@ def open_look(
     room_style = load_style(look.room_style)
     people = OpenStyle(style, look, frame, engine, say, effort)
     try:
-        return TwoStyles(people, OpenStyle(room_style, look, frame, engine, say, effort), room_style)
+        return TwoStyles(people, OpenStyle(room_style, look, frame, engine, say, effort), look, room_style)
     except Exception:
         people.close()
         raise

@@ -20,7 +20,7 @@ from realtime.card import INK, card
 from realtime.errors import SourceError
 from realtime.ink import Ink
 from realtime.ink.glasses import are_worn
-from realtime.landmarks import EYES, eye_openness, gaze_offset
+from realtime.landmarks import EYES, eye_openness, gaze_drop, gaze_offset
 from realtime.loop import Stop
 from realtime.perceive import Perceiver
 from realtime.profile import Profile, check_writable, profile_name, write_profile
@@ -67,6 +67,7 @@ class Calibration:
     _began_s: float | None = None
     _openness: dict[str, list[list[float]]] = field(default_factory=lambda: {step.name: [] for step in STEPS})
     _gaze: dict[str, list[float]] = field(default_factory=lambda: {step.name: [] for step in STEPS})
+    _drop: dict[str, list[float]] = field(default_factory=lambda: {step.name: [] for step in STEPS})
     _iris: tuple[float, float, float] = (0.42, 0.37, 0.33)
     _glasses: bool = False
     _ink: Ink = field(default_factory=Ink)
@@ -99,6 +100,7 @@ class Calibration:
         if since >= SETTLE_S:
             self._openness[step.name].append([eye_openness(face.landmarks, eye) for eye in EYES])
             self._gaze[step.name].append(float(np.mean([gaze_offset(face.landmarks, eye) for eye in EYES])))
+            self._drop[step.name].append(float(np.mean([gaze_drop(face.landmarks, eye) for eye in EYES])))
 
     def profile(self) -> Profile:
         """The numbers; raises `SourceError` where the face or the blinks were not seen."""
@@ -113,12 +115,14 @@ class Calibration:
         if (shut > LEAST_CLOSING * openness).any():
             raise SourceError("No blink was seen: start python run.py --calibrate again and close the eyes in full.")
         places = [float(np.median(self._gaze[name])) for name in ("left", "right")]
+        heights = [float(np.median(self._drop[name])) for name in ("up", "down")]
         return Profile(
             (float(openness[0]), float(openness[1])),
             (float(shut[0]), float(shut[1])),
             (min(places), max(places)),
             self._iris,
             self._glasses,
+            (min(heights), max(heights)),
         )
 
 

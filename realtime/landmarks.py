@@ -119,6 +119,20 @@ def gaze_offset(landmarks: NDArray[np.float32], eye: EyePoints) -> float:
     return float(2 * along / max(float(axis @ axis), 1e-6))
 
 
+def gaze_drop(landmarks: NDArray[np.float32], eye: EyePoints) -> float:
+    """How far the pupil stands below the line between the eye's corners, in halves of the eye's width.
+
+    Looking up and down moves it by a third of what looking aside does, for the lids go with it.
+    """
+    points = landmarks[:, :2]
+    axis = points[eye.outer_corner] - points[eye.inner_corner]
+    down = np.array((-axis[1], axis[0]), np.float32)
+    if down @ (points[CHIN] - points[FOREHEAD_TOP]) < 0:
+        down = -down
+    off = points[eye.iris_centre] - (points[eye.outer_corner] + points[eye.inner_corner]) / 2
+    return float(2 * off @ down / max(float(axis @ axis), 1e-6))
+
+
 def mouth_opening(landmarks: NDArray[np.float32]) -> float:
     """The gap between the inner lips over the mouth's width: 0 closed, about 0.5 and more wide open."""
     points = landmarks[:, :2]

@@ -34,7 +34,8 @@ class Profile:
 
     openness: lid distance over eye width of the right and the left eye, looking ahead. closed: the same of shut eyes.
     gaze: pupil places (`landmarks.gaze_offset`) looking at the right and the left edge of the screen. iris: RGB over
-    the skin's. glasses: whether worn.
+    the skin's. glasses: whether worn. drop: pupil places (`landmarks.gaze_drop`) looking at the top and the bottom of
+    the screen; both 0 in a profile that was made before they were measured.
     """
 
     openness: tuple[float, float]
@@ -42,6 +43,7 @@ class Profile:
     gaze: tuple[float, float]
     iris: tuple[float, float, float]
     glasses: bool
+    drop: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,17 +174,25 @@ def _write(path: Path, text: str) -> None:
 def _person(data: object) -> Profile:
     if not isinstance(data, dict):
         raise ValueError("the person's numbers are no table")
-    names = [field.name for field in fields(Profile)]
+    names = [field.name for field in fields(Profile) if field.name != "drop"]  # which older profiles lack
     if absent := [name for name in names if name not in data]:
         raise ValueError(f"{absent[0]} is missing")
     glasses = data["glasses"]
     if not isinstance(glasses, bool):
         raise ValueError("glasses is neither true nor false")
     openness, closed, gaze = (_numbers(data[name], 2) for name in ("openness", "closed", "gaze"))
+    top, bottom = _numbers(data.get("drop", [0, 0]), 2)
     red, green, blue = _numbers(data["iris"], 3)
     if not all(0 <= shut < wide <= 1 for shut, wide in zip(closed, openness, strict=True)):
         raise ValueError("eyes are not wider open than shut")
-    return Profile((openness[0], openness[1]), (closed[0], closed[1]), (gaze[0], gaze[1]), (red, green, blue), glasses)
+    return Profile(
+        (openness[0], openness[1]),
+        (closed[0], closed[1]),
+        (gaze[0], gaze[1]),
+        (red, green, blue),
+        glasses,
+        (top, bottom),
+    )
 
 
 def _numbers(values: object, count: int) -> list[float]:

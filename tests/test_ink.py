@@ -16,6 +16,8 @@ from skimage.data import astronaut
 
 from realtime.ink import Ink
 from realtime.ink.canvas import Canvas, curve
+from realtime.ink.eye_shape import shape_eyes
+from realtime.ink.face import sketch_face
 from realtime.ink.memory import FaceMemory
 from realtime.ink.touch_up import TouchUp
 from realtime.landmarks import (
@@ -28,6 +30,7 @@ from realtime.landmarks import (
     EyePoints,
 )
 from realtime.profile import Profile
+from realtime.steady import Steady
 from realtime.types import Face, Frame, Scene, Styled, read_only
 
 LANDMARKS = np.load(Path(__file__).parent / "data" / "astronaut_landmarks.npy")  # MediaPipe's, of skimage's portrait
@@ -224,6 +227,25 @@ def test_a_profile_is_used_at_once() -> None:
     assert shades[1] > shades[0] + 15
 
 
+def test_a_profile_of_small_ups_and_downs_makes_them_larger() -> None:
+    measured = Profile((0.26, 0.26), (0.06, 0.06), (-0.3, 0.3), (0.3, 0.3, 0.3), False, (-0.06, 0.04))
+    heights = []
+    for profile in (replace(measured, drop=(0.0, 0.0)), measured):
+        each = []
+        for shift in (-0.06, 0.06):
+            landmarks = LANDMARKS.copy()
+            for eye in EYES:
+                irises = [eye.iris_centre, *eye.iris_ring]
+                landmarks[irises, 1] += shift * float(np.ptp(LANDMARKS[eye.opening, 0]))
+            memory = FaceMemory(0.0, 1.0, profile)
+            memory.appear(Face(landmarks), 0.0, 0.1)
+            sketch = sketch_face(memory, PHOTO, PAPER, TouchUp(), 1.0)
+            assert sketch is not None
+            each.append(float(np.mean([eye.iris[1] for eye in shape_eyes(sketch, memory)])))
+        heights.append(each[1] - each[0])
+    assert heights[1] > 1.2 * heights[0]
+
+
 def test_the_drawn_iris_follows_the_gaze() -> None:
     places = {}
     for shift in (-0.16, 0.0, 0.16):
@@ -400,6 +422,54 @@ def test_reset_is_a_new_object() -> None:
     ink(styled(photo=np.ascontiguousarray(PHOTO[..., ::-1]), t=5.0))
     ink.reset()
     assert (ink(styled()).rgb == Ink()(styled()).rgb).all()
+
+
+def test_the_far_eye_of_a_turned_face_is_smaller_and_its_strokes_too() -> None:
+    turned = LANDMARKS.copy()
+    middle = float(LANDMARKS[RIGHT_EYE.inner_corner, 0] + LANDMARKS[LEFT_EYE.inner_corner, 0]) / 2
+    away = turned[:, 0] > middle  # the person's left
+    turned[away, 0] = middle + 0.6 * (turned[away, 0] - middle)
+    photo = PHOTO.copy()
+    width = round(middle)
+    shrunk = cv2.resize(PHOTO[:, width:], None, fx=0.6, fy=1.0, interpolation=cv2.INTER_AREA)
+    photo[:, width : width + shrunk.shape[1]] = shrunk
+    picture = luma(Ink()(styled(turned, photo=photo)).rgb)
+    inked = []
+    for eye in EYES:
+        (x0, y0), (x1, y1) = (
+            turned[eye.opening, :2].min(0).astype(int) - 4,
+            turned[eye.opening, :2].max(0).astype(int) + 4,
+        )
+        inked.append(int((picture[y0:y1, x0:x1] < 90).sum()))
+    assert 0 < inked[1] < 0.75 * inked[0]
+
+
+def test_faces_that_cross_keep_apart() -> None:
+    """Each keeps its track, and with it the colour of its irises, when one passes before the other."""
+    steady, ink = Steady(), Ink()
+    span = float(np.ptp(LANDMARKS[:, 0]))
+    wide = np.full((400, 900, 3), SKIN, np.uint8)
+    size = 0.5
+    tracks, shades = [], []
+    for k in range(61):
+        faces, photo = [], wide.copy()
+        for x, y, dark in ((150 + 10 * k, 150, (150, 110, 60)), (750 - 10 * k, 205, (70, 110, 170))):
+            points = (LANDMARKS - LANDMARKS.mean(0)) * size + np.array((x, y, 0))
+            for eye in EYES:
+                cv2.fillPoly(photo, [np.rint(points[eye.opening, :2]).astype(np.int32)], (225, 215, 210))
+                cx, cy = points[eye.iris_centre, :2]
+                cv2.circle(photo, (round(float(cx)), round(float(cy))), 4, dark, -1)
+            faces.append(Face(points.astype(np.float32)))
+        order = faces if k % 2 else faces[::-1]  # a detector promises no order
+        scene = steady(Scene(Frame(read_only(photo), k / 30, 0.0, k), np.ones((4, 4), np.float32), tuple(order)))
+        ink(Styled(scene, read_only(photo), read_only(np.zeros(photo.shape[:2], np.uint8))))
+        named = scene.faces if k % 2 else scene.faces[::-1]
+        tracks.append(tuple(face.track for face in named))
+        if abs(600 - 20 * k) > span:  # neither hides the other's eyes
+            shades.append([ink.memory_of(track)["iris"] for track in tracks[-1]])  # type: ignore[index]
+    assert len(set(tracks)) == 1
+    for first, second in (shades[0], shades[-1]):
+        assert second[2] / second[0] > 1.3 * first[2] / first[0]
 
 
 def test_a_face_turned_far_away_is_left_to_the_generator() -> None:

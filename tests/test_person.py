@@ -44,6 +44,7 @@ class Person:
             width = float(np.ptp(LANDMARKS[eye.opening, 0]))
             aside = {"left": -0.14, "right": 0.14}.get(step, 0.0)
             landmarks[[eye.iris_centre, *eye.iris_ring], 0] += aside * width
+            landmarks[[eye.iris_centre, *eye.iris_ring], 1] += {"up": -0.04, "down": 0.04}.get(step, 0.0) * width
             if step == "blink" and self._blinks and (since - STARTS["blink"]) % 1.0 > 0.6:
                 lower = LANDMARKS[eye.lower_lid]
                 landmarks[eye.upper_lid] = lower + 0.3 * (LANDMARKS[eye.upper_lid] - lower)
@@ -65,6 +66,7 @@ def test_the_steps_are_said_and_the_numbers_are_the_persons() -> None:
         assert found == pytest.approx(own, rel=0.05)
         assert shut == pytest.approx(0.3 * own, rel=0.2)
     assert profile.gaze[1] - profile.gaze[0] == pytest.approx(0.56, abs=0.08)
+    assert profile.drop[1] - profile.drop[0] == pytest.approx(0.16, abs=0.03)
     assert not profile.glasses
     assert len(shown) == pytest.approx(sum(step.seconds for step in STEPS) * FPS, abs=1)
 

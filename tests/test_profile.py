@@ -205,3 +205,11 @@ def test_a_mistake_is_said_once_and_changes_nothing(tmp_path: Path) -> None:
     assert "'oil' cannot be switched to" in watched.said[1]
     watched.save("strength = 0.75\nexpression = 1.5\n")
     assert (watched.controls.look.strength, watched.controls.look.expression) == (0.75, 1.2), "the command line wins"
+
+
+def test_a_person_measured_before_heights_were_is_still_good(tmp_path: Path) -> None:
+    path = tmp_path / "p.toml"
+    write_profile(path, person=ME)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join(line for line in lines if not line.startswith("drop")), encoding="utf-8")
+    assert read_profile(str(path)).person == ME

@@ -31,6 +31,7 @@ CORE = 0.07  # eye widths beyond the lids within which no ink but the eye's own 
 PALE = 0.56  # photo luma over that of the face's skin above which there is no line
 NO_LINE, DARK = 0.7, 0.38  # nor above these shares of the luma around and of the skin's
 RIM_HEIGHT = 0.3  # eye distances: ink that hangs together over more is a rim, bright as it may be in the photo
+CHEEK = 0.3  # eye distances below the lids, about which lower rims lie
 AROUND = 0.21  # eye distances that are looked at beyond the outermost brow and lid points
 FILL_PX = 72  # a face is filled at about this width: what is filled in is smooth
 SMALLEST_PX = 4  # side at which the pyramid ends
@@ -161,28 +162,34 @@ def _mark_mouth(holes: GrayImage, inked: GrayImage, box: Box, face: FaceSketch) 
 
 
 def _mark_stray(holes: GrayImage, inked: GrayImage, box: Box, face: FaceSketch, share: float) -> None:
-    """Marks, with `share`, ink round the eyes where the photo is as pale as skin, in `holes`."""
-    points = np.concatenate([face.points[e.brow_bottom] for e in EYES] + [face.points[e.lower_lid] for e in EYES])
-    span = length(face.points[EYES[0].iris_centre] - face.points[EYES[1].iris_centre])
-    within = box_of(points - vector(*box[:2]), AROUND * span, inked.shape)
-    if share < 0.02 or within is None:
+    """Marks, with `share`, ink round the eyes and below them where the photo is as pale as skin, in `holes`."""
+    if share < 0.02:
         return
-    place = np.s_[within[1] : within[3], within[0] : within[2]]
+    span = length(face.points[EYES[0].iris_centre] - face.points[EYES[1].iris_centre])
+    around = np.concatenate([face.points[e.brow_bottom] for e in EYES] + [face.points[e.lower_lid] for e in EYES])
+    places = [box_of(around - vector(*box[:2]), AROUND * span, inked.shape)]
+    for eye in EYES:  # where the lower rims of glasses are, beside the nose
+        cheek = face.points[eye.lower_lid[2:-2]] + face.down * (CHEEK * span) - vector(*box[:2])
+        places.append(box_of(cheek, 0.12 * span, inked.shape))
     reach = max(3, 2 * round(0.02 * span) + 1)  # a line in the drawing may lie a little beside the one in the photo
-    gray = cv2.cvtColor(face.photo[box[1] : box[3], box[0] : box[2]][place], cv2.COLOR_RGB2GRAY)
-    photo = cv2.erode(gray, np.ones((reach, reach), np.uint8))
-    pale = cv2.compare(photo, PALE * face.photo_skin, cv2.CMP_GT)
-    # Nor is there a line in a shade that is no darker in the middle than around.
-    around = cv2.convertScaleAbs(cv2.blur(gray, (2 * round(0.07 * span) + 1,) * 2), alpha=NO_LINE)
-    plain = cv2.bitwise_and(
-        cv2.compare(photo, around, cv2.CMP_GT), cv2.compare(photo, DARK * face.photo_skin, cv2.CMP_GT)
-    )
-    part = inked[place]
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(part)
-    scrap = np.where(stats[:, cv2.CC_STAT_HEIGHT] < RIM_HEIGHT * span, round(255 * share), 0).astype(np.uint8)
-    scrap[0] = 0
-    stray = cv2.bitwise_and(scrap[labels], cv2.bitwise_or(pale, plain))
-    np.maximum(holes[place], stray, out=holes[place])
+    for within in places:
+        if within is None:
+            continue
+        x0, y0, x1, y1 = within
+        part = inked[y0:y1, x0:x1]
+        if not part.any():
+            continue
+        gray = cv2.cvtColor(face.photo[box[1] + y0 : box[1] + y1, box[0] + x0 : box[0] + x1], cv2.COLOR_RGB2GRAY)
+        photo = cv2.erode(gray, np.ones((reach, reach), np.uint8))
+        # Nor is there a line in a shade that is no darker in the middle than around.
+        shade = cv2.convertScaleAbs(cv2.blur(gray, (2 * round(0.07 * span) + 1,) * 2), alpha=NO_LINE)
+        plain = cv2.min(cv2.compare(photo, shade, cv2.CMP_GT), cv2.compare(photo, DARK * face.photo_skin, cv2.CMP_GT))
+        plain = cv2.max(plain, cv2.compare(photo, PALE * face.photo_skin, cv2.CMP_GT))
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(part)
+        scrap = np.where(stats[:, cv2.CC_STAT_HEIGHT] < RIM_HEIGHT * span, round(255 * share), 0).astype(np.uint8)
+        scrap[0] = 0
+        there = holes[y0:y1, x0:x1]
+        there[:] = cv2.max(there, cv2.min(scrap[labels], plain))
 
 
 def _polygon(outline: Points, like: GrayImage, value: int) -> GrayImage:

@@ -16,6 +16,7 @@ from realtime.ink.memory import FaceMemory
 
 GLARE = (1.0, 1.2)  # white minus iris over the skin's brightness
 IRIS_TAU_S, LIGHT_TAU_S = 2.0, 0.5
+REFLECTING = 1.3  # blue over red of one iris over that of the other
 BLUER = (1.08, 1.3)  # blue over red, over the skin's
 PALE = (0.31, 0.43)  # luma of an iris over the white's, or the fairer skin's: brown below, blue, grey or green above
 IRIS_OVER_SKIN = vector(0.42, 0.37, 0.33)  # dark brown: until an iris was seen well
@@ -131,7 +132,7 @@ def remember_iris(
 
     Over the skin's: so a lamp being switched on, or one that lights half the face, changes nothing in it.
     """
-    ratios, weight = np.zeros(3, np.float32), 0.0
+    found_in: list[tuple[float, Colour]] = []
     bright = memory.get("white level", 1.0)
     for eye, light, trust in zip(eyes, lights, seen, strict=True):
         points = eye.iris + IRIS_POINTS @ np.stack([eye.across, eye.along])
@@ -151,8 +152,13 @@ def remember_iris(
             # A light iris is no dark disc, but no skin, lid or lash is so much bluer than the skin round it.
             bluer = pale * smoothstep(*BLUER, float(ratio[2] / max(ratio[0], 0.02)))
             share *= max(trust, bluer, 0.5 * smoothstep(6, 10, eye.radius))  # one that is large is seen anyway
-            ratios += ratio * share
-            weight += share
+            found_in.append((share, ratio))
+    if len(found_in) == 2:  # one that is much bluer than the other shows a reflection of a screen or the sky
+        over_red = [float(ratio[2] / max(ratio[0], 0.02)) for _, ratio in found_in]
+        if max(over_red) > REFLECTING * min(over_red):
+            found_in = [found_in[over_red.index(min(over_red))]]
+    weight = sum(share for share, _ in found_in)
+    ratios = sum((share * ratio for share, ratio in found_in), np.zeros(3, np.float32))
     trust = smoothstep(0.05, 0.5, weight)
     ratio = IRIS_OVER_SKIN + trust * (ratios / max(weight, 1e-3) - IRIS_OVER_SKIN)
     memory.ease("iris", np.clip(ratio, 0.02, 1.5), IRIS_TAU_S, trust)

@@ -36,6 +36,7 @@ IRIS_GROWTH = 1.14
 COVERED = 0.82  # radii of the iris that the drawn upper lid leaves free above its centre, unless more is to be seen
 SHUT_MARGIN = 1.2  # an eye is closed up to this multiple of the openness that landmarks show of it when it is shut
 COMMON_GAZE = 0.5  # how far pupils go from one edge of a screen to the other, in halves of the eye's width
+COMMON_DROP, LEAST_DROP = 0.18, 0.03  # the same from its top to its bottom; less is no measurement
 GAZE_EXAGGERATED = 1.2  # how much of an expression's strength the gaze takes: irises have little way to go
 SHIFT_TAU_S = 0.04  # of what the photo adds to the mesh's gaze, which is prompt itself
 SAMPLES = 25  # points of a lid's curve
@@ -147,6 +148,8 @@ def _shape_eye(face: FaceSketch, memory: FaceMemory, side: int, usual: float, ot
     off = float((iris - centre) @ right)
     gain = stretch * (1 + GAZE_EXAGGERATED * (face.expression - 1)) * _gaze_gain(profile)
     iris = iris + (clamp(off * gain, -0.36 * width, 0.36 * width) - off) * right
+    if profile is not None:
+        iris = iris + _drop_more(float((iris - centre) @ down) / (width / 2), profile) * (width / 2) * down
     return Eye(
         upper, lower, own_upper, own_lower, right, down, width, iris, right * (size * narrow), down * (size * 1.04),
         openness, share, opened,
@@ -156,6 +159,15 @@ def _shape_eye(face: FaceSketch, memory: FaceMemory, side: int, usual: float, ot
 def _gaze_gain(profile: Profile | None) -> float:
     """How much further an iris is drawn aside, for people of whose gaze the landmarks show too little."""
     return 1.0 if profile is None else clamp(COMMON_GAZE / max(abs(profile.gaze[1] - profile.gaze[0]), 1e-3), 1.0, 1.25)
+
+
+def _drop_more(drop: float, profile: Profile) -> float:
+    """By how much further down an iris is drawn, in halves of the eye's width, for such people."""
+    top, bottom = profile.drop
+    if bottom - top < LEAST_DROP:  # not measured, or did not look
+        return 0.0
+    gain = clamp(COMMON_DROP / (bottom - top), 1.0, 1.6)
+    return (gain - 1) * (clamp(drop, top - 0.1, bottom + 0.1) - (top + bottom) / 2)
 
 
 def inside_lids(eye: Eye, points: Points, margin: float) -> NDArray[np.bool_]:

@@ -40,6 +40,7 @@ PROFILE: Mapping[str, object] = {
     "mirror": False,
     "microphone": "default",
     "engine": "auto",
+    "max-cpu": 100.0,
     "remote": 8642,
 }
 _TYPES = {
@@ -282,6 +283,8 @@ def _profile_words(parser: _Parser, stored: Stored, *, without_sinks: bool) -> I
 def _parser() -> _Parser:
     parser = _Parser(
         prog="run.py",
+        usage="python run.py [option ...]",
+        add_help=False,
         description="Turns a webcam picture, or a clip, into a drawn one.",
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -291,15 +294,19 @@ def _parser() -> _Parser:
         "  python run.py --source folder --sink drawn       all clips and pictures of a folder\n"
         "  python run.py --doctor                           what works on this machine, and what to do",
     )
-    add = parser.add_argument
-    add(
+    moves = parser.add_argument_group("in and out").add_argument
+    looks = parser.add_argument_group("how it is drawn").add_argument
+    keeps = parser.add_argument_group("profiles and remote control").add_argument
+    limits = parser.add_argument_group("how far and how fast").add_argument
+    add = parser.add_argument_group("to know more").add_argument
+    moves(
         "--source",
         metavar="URI",
         type=_words,
         help="camera (0, /dev/video2, part of its name), clip, picture, stream URL, folder, screen, "
         "screen:X,Y,WxH, demo, test:1280x720@30; default: the first camera, else demo",
     )
-    add(
+    moves(
         "--sink",
         metavar="URI",
         action="append",
@@ -307,52 +314,55 @@ def _parser() -> _Parser:
         help="virtualcam, virtualcam:DEVICE, preview, out.mp4, out.png, frames/%%05d.png, rtmp://..., srt://..., "
         "rtsp://..., null; may be given more than once; default: virtual camera and preview",
     )
-    add(
+    looks(
         "--style",
         metavar="NAME|FOLDER",
         default="webtoon",
         type=_words,
         help="a style's name or folder, painting:0 to painting:25, painting:3+12, picture:PATH",
     )
-    add("--background-style", metavar="NAME|FOLDER", type=_words, help="another style for the room; costs both")
-    add(
+    looks("--background-style", metavar="NAME|FOLDER", type=_words, help="another style for the room; costs both")
+    looks(
         "--only",
         default="all",
+        metavar="PART",
         choices=("all", "face", "person", "background"),
-        help="draw only this: the rest is the camera's own picture",
+        help="face, person or background: draw only this, the rest is the camera's own picture",
     )
-    add("--strength", metavar="0..1", default=1.0, type=_share, help="0 barely to 1 fully drawn")
-    add("--steadiness", metavar="0..1", default=1.0, type=_share, help="0 each frame for itself to 1 fully steady")
-    add("--expression", metavar="1..1.5", default=1.0, type=_expression, help="1 true, above exaggerated, as comics do")
-    add(
+    looks("--strength", metavar="0..1", default=1.0, type=_share, help="0 barely to 1 fully drawn")
+    looks("--steadiness", metavar="0..1", default=1.0, type=_share, help="0 each frame for itself to 1 fully steady")
+    looks(
+        "--expression", metavar="1..1.5", default=1.0, type=_expression, help="1 true, above exaggerated, as comics do"
+    )
+    looks(
         "--background",
         metavar="MODE",
         default=Background(),
         type=_background,
         help="style, blur, color:#rrggbb, image:PATH, transparent",
     )
-    add("--size", metavar="WxH", type=_size, help="output size, even numbers; default: 1280x720 for a camera")
-    add("--fps", metavar="N", type=_positive, help="frames a second asked of a camera")
-    add("--mirror", action=argparse.BooleanOptionalAction, default=None, help="mirror what every sink gets")
-    add(
+    moves("--size", metavar="WxH", type=_size, help="output size, even numbers; default: 1280x720 for a camera")
+    moves("--fps", metavar="N", type=_positive, help="frames a second asked of a camera")
+    moves("--mirror", action=argparse.BooleanOptionalAction, default=None, help="mirror what every sink gets")
+    moves(
         "--microphone",
         metavar="NAME",
         type=_words,
         help="part of its name, or default: heard in streams and in clips recorded live",
     )
-    add("--engine", metavar="NAME", default="auto", type=_engine, help=f"{', '.join(ENGINES)}; openvino:fp32")
-    add("--pace", metavar="live|all", type=_pace, help="live: newest frame wins; all: every frame")
-    add("--start", metavar="S", default=0.0, type=_seconds, help="leave out the first S seconds of a clip")
-    add("--loop", action="store_true", help="show a clip again and again, without its sound")
-    add("--frames", metavar="N", type=_count, help="stop after N frames")
-    add("--seconds", metavar="S", type=_positive, help="stop after S seconds")
-    add("--max-cpu", metavar="PERCENT", type=_percent, help="take no more of the processor, 5 to 100: beside a game")
+    limits("--engine", metavar="NAME", default="auto", type=_engine, help=f"{', '.join(ENGINES)}; openvino:fp32")
+    limits("--pace", metavar="live|all", type=_pace, help="live: newest frame wins; all: every frame")
+    limits("--start", metavar="S", default=0.0, type=_seconds, help="leave out the first S seconds of a clip")
+    limits("--loop", action="store_true", help="show a clip again and again, without its sound")
+    limits("--frames", metavar="N", type=_count, help="stop after N frames")
+    limits("--seconds", metavar="S", type=_positive, help="stop after S seconds")
+    limits("--max-cpu", metavar="PERCENT", type=_percent, help="take no more of the processor, 5 to 100: beside a game")
     add("--stats", metavar="FILE", type=Path, help="write a JSON file with counts and times at the end")
     add("--trace", metavar="FILE", type=Path, help="write what each stage did when, for chrome://tracing or Perfetto")
-    add("--profile", metavar="NAME|FILE", type=_words, help="settings from a TOML file; other words win over it")
-    add("--save-profile", metavar="NAME|FILE", type=_words, help="write these settings to a profile, and end")
-    add("--calibrate", action="store_true", help="measure your eyes for --profile (default name: me); takes 20 s")
-    add("--remote", metavar="PORT", type=_port, help="remote control by programs of this machine: docs/remote.md")
+    keeps("--profile", metavar="NAME|FILE", type=_words, help="settings from a TOML file; other words win over it")
+    keeps("--save-profile", metavar="NAME|FILE", type=_words, help="write these settings to a profile, and end")
+    keeps("--calibrate", action="store_true", help="measure your eyes for --profile (default name: me); takes 20 s")
+    keeps("--remote", metavar="PORT", type=_port, help="remote control by programs of this machine: docs/remote.md")
     add(
         "--gallery", metavar="PICTURE", type=Path, help="draw a picture in every style, on one sheet (--sink sheet.png)"
     )
@@ -360,6 +370,7 @@ def _parser() -> _Parser:
     add("--json", action="store_true", help="with --list: print JSON")
     add("--doctor", action="store_true", help="say what works on this machine, and the remedy for what does not")
     add("--verbose", action="store_true", help="show the technical detail of an error")
+    add("--help", "-h", action="help", help="show this and end")
     return parser
 
 

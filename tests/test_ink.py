@@ -218,6 +218,14 @@ def test_lashes_and_make_up_have_strengths() -> None:
     assert red[0] < red[1] < red[2]
 
 
+def test_opacity_lets_the_drawing_before_show_through() -> None:
+    before = styled()
+    none, half, full = (Ink(TouchUp(opacity=share))(before).rgb.astype(int) for share in (0.0, 0.5, 1.0))
+    assert np.array_equal(none, before.rgb)
+    assert np.abs(half - (before.rgb.astype(int) + full) / 2).max() <= 1
+    assert np.abs(full - before.rgb).max() > 50
+
+
 def test_a_profile_is_used_at_once() -> None:
     blue = Profile((0.26, 0.26), (0.06, 0.06), (-0.3, 0.3), (0.3, 0.6, 1.2), False)
     shades = []

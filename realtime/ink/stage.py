@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 
 from realtime.ink.brows import draw_brows
@@ -82,4 +83,7 @@ class Ink:
             draw_brows(canvas, sketch, memory)
             draw_eyes(canvas, styled.lines, sketch, eyes, seen, memory)
             draw_glasses(canvas, styled.lines, sketch, memory)
-        return replace(styled, rgb=read_only(canvas.rgb))
+        opacity, rgb = float(np.clip(self.touch_up.opacity, 0, 1)), canvas.rgb
+        if opacity < 1:
+            rgb = cv2.addWeighted(rgb, opacity, styled.rgb, 1 - opacity, 0)
+        return replace(styled, rgb=read_only(rgb))

@@ -99,7 +99,7 @@ def _style(name: str, title: str, network: Path, size: Size | None) -> Style:
         background=network,
         face=network,
         finish=PICTURE_FINISH,
-        touch_up=TouchUp(weight=0.6, lashes=0.5, make_up=0.5),
+        touch_up=TouchUp(weight=0.7, opacity=0.55),  # strokes of the painting show through
         page=Page(),
         shape=Shape(),
         faces=False,  # drawn once more and larger, a face would have finer strokes than the rest

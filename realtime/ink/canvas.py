@@ -83,12 +83,15 @@ def coverage(outline: Points, box: Box, scale: int) -> GrayImage:
 
 
 def blend(target: RgbImage, colour: Colour | RgbImage, mask: GrayImage, alpha: float) -> None:
-    """Paints `colour`, one or one for each pixel, into `target` in place: `alpha` (0..1) times `mask` (u8) of it."""
-    change = colour - target.astype(np.float32)
-    change *= (mask * np.float32(alpha / 255))[..., None]
-    change += target
-    change += np.float32(0.5)
-    target[:] = change.astype(np.uint8)
+    """Paints `colour`, one or one for each pixel, into `target` in place: `alpha` times `mask` of it."""
+    if colour.ndim == 1:
+        paint = np.empty(target.shape, np.uint8)
+        red, green, blue = (min(max(float(c), 0.0), 255.0) for c in colour)
+        cv2.rectangle(paint, (0, 0), paint.shape[1::-1], (round(red), round(green), round(blue)), cv2.FILLED)
+    else:
+        paint = colour if colour.dtype == np.uint8 else cv2.convertScaleAbs(colour)  # type: ignore[assignment]
+    share = cv2.multiply(mask, alpha / 255, dtype=cv2.CV_32F)
+    target[:] = cv2.blendLinear(paint, target, share, 1 - share)
 
 
 class Canvas:

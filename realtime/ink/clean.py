@@ -34,7 +34,7 @@ RIM_HEIGHT = 0.3  # eye distances: ink that hangs together over more is a rim, b
 CHEEK = 0.3  # eye distances below the lids, about which lower rims lie
 AROUND = 0.21  # eye distances that are looked at beyond the outermost brow and lid points
 FILL_PX = 72  # a face is filled at about this width: what is filled in is smooth
-SMALLEST_PX = 4  # side at which the pyramid ends
+SMALLEST_PX = 6  # side below which the pyramid ends
 
 
 def clean(canvas: Canvas, lines: GrayImage, face: FaceSketch, seen: list[float], memory: FaceMemory) -> None:
@@ -73,8 +73,8 @@ def filled(rgb: RgbImage, holes: GrayImage, scale: float = 1.0) -> RgbImage:
     small = (max(1, round(width * scale)), max(1, round(height * scale)))
     level = cv2.resize(known, small, interpolation=cv2.INTER_AREA).astype(np.float32)
     levels = [level]
-    while min(level.shape[:2]) > SMALLEST_PX:
-        level = cv2.resize(level, (level.shape[1] // 2, level.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    while min(level.shape[:2]) >= SMALLEST_PX:
+        level = cv2.resize(level, (level.shape[1] // 3, level.shape[0] // 3), interpolation=cv2.INTER_AREA)
         levels.append(level)
     colour = _over_weight(levels[-1])
     for level in levels[-2::-1]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.ink.canvas import Box, Canvas, blend, box_of, coverage, curve, soft_coverage
-from realtime.ink.eye_colour import Cues, evidence, iris_colour, light_of, light_on, remember_iris, remember_white
+from realtime.ink.eye_colour import Cues, evidence, iris_colour, light_on, remember_iris, remember_white
 from realtime.ink.eye_shape import SAMPLES, Eye, shape_eyes
 from realtime.ink.face import FaceSketch
 from realtime.ink.measure import (
@@ -32,7 +32,7 @@ from realtime.ink.measure import (
 from realtime.ink.memory import FaceMemory
 from realtime.types import GrayImage
 
-VISIBLE_TAU_S = 0.25
+VISIBLE_TAU_S, COLOUR_TAU_S = 0.25, 0.1
 LOOK_EVERY_S = 0.1  # of the source's time: light and colours change slowly
 CREASE_AT = np.linspace(0.07, 0.34, 10, dtype=np.float32)  # places above the upper lid, in eye widths
 CREASE_TAU_S, LASHES_TAU_S = 0.4, 0.3
@@ -70,8 +70,8 @@ def draw_eyes(
         alpha = face.alpha * visible
         if alpha > 0.01:
             if eye.opened > 0.01:
-                iris = iris_colour(light_of(memory, side), memory)
-                _draw_ball(canvas, face, eye, iris, memory[f"white {side}"], alpha * smoothstep(0.0, 0.5, eye.opened))
+                iris, white = memory[f"iris colour {side}"], memory[f"white {side}"]
+                _draw_ball(canvas, face, eye, iris, white, alpha * smoothstep(0.0, 0.5, eye.opened))
             _draw_lids(canvas, face, eye, memory, side, alpha)
             _keep_glasses(canvas, lines, eye)
             _draw_crease(canvas, face, eye, memory, side, alpha * face.detail * smoothstep(0.1, 0.6, eye.opened))
@@ -86,6 +86,7 @@ def _look(face: FaceSketch, eyes: list[Eye], memory: FaceMemory) -> None:
         remember_white(face, eye, lights[side], seen[side], memory, side)
     remember_iris(face, eyes, lights, [smoothstep(0.1, 0.4, cue.likeness) for cue in cues], memory)
     for side, eye in enumerate(eyes):
+        memory.ease(f"iris colour {side}", iris_colour(lights[side], memory), COLOUR_TAU_S)
         believed = max(eye.opened, 0.1)  # a blink is no time to judge
         memory.ease(f"visible {side}", seen[side], VISIBLE_TAU_S, believed)
         memory.ease(f"lashes {side}", _lashes(face, eye), LASHES_TAU_S)

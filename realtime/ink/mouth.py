@@ -130,7 +130,8 @@ def _paint_lips(canvas: Canvas, face: FaceSketch, memory: FaceMemory, alpha: flo
         order = slice(None) if at[0] <= at[-1] else slice(None, None, -1)
         columns = np.stack([np.interp(np.arange(x0, x1), at[order], colours[order, c]) for c in range(3)], 1)
         mask = soft_coverage(outline, box, soft_px)
-        blend(canvas.rgb[y0:y1, x0:x1], columns[None].astype(np.float32), mask, LIP_SHARE * alpha)
+        lips = np.repeat(cv2.convertScaleAbs(columns)[None], y1 - y0, 0)
+        blend(canvas.rgb[y0:y1, x0:x1], lips, mask, LIP_SHARE * alpha)
 
 
 def _further_open(face: FaceSketch, upper: Points, lower: Points, memory: FaceMemory) -> Points:

@@ -220,6 +220,9 @@ def test_one_command_makes_a_style_that_the_product_runs(
     _people(photos)
     words = ["--style", "mine", "--photos", str(photos), "--out", str(out), "--minutes", "0.01", "--device", "cpu"]
     words += ["--threads", "2", "--start-from", "webtoon", "--licence", 'CC0 "1.0"']
+    knobs = tmp_path / "knobs.toml"
+    knobs.write_text("[ink]\nroom = 0.5\n", encoding="utf-8")
+    words += ["--teacher", str(knobs)]
     assert main(words) == 0
     said = capfd.readouterr().err
     assert "4.jpg cannot be read as a picture" in said
@@ -238,12 +241,19 @@ def test_one_command_makes_a_style_that_the_product_runs(
     assert report["face"]["crops"] > 0
     assert cv2.imread(str(out / "face.png")) is not None
     assert "CC0" in (out / "pack" / "face.md").read_text()
+    assert "teacher.toml" in (out / "pack" / "face.md").read_text()
+    assert (out / "pack" / "teacher.toml").read_bytes() == knobs.read_bytes()
 
     made = (out / "pack" / "face.onnx").read_bytes()
     assert main(words) == 0
     assert "Re-used: 4 drawn pictures" in capfd.readouterr().err
     assert (out / "pack" / "face.onnx").read_bytes() == made
 
+    knobs.write_text("[ink]\nroom = 0.6\n", encoding="utf-8")
+    assert main(words) == 2
+    assert "begun with other teacher's knobs" in capfd.readouterr().err
+
+    knobs.write_text("[ink]\nroom = 0.5\n", encoding="utf-8")
     (photos / "5.png").write_bytes((photos / "0.png").read_bytes())
     assert main(words) == 2
     assert "begun with other pictures" in capfd.readouterr().err

@@ -163,6 +163,12 @@ def _finish(given: argparse.Namespace, plan: Any, knobs: Knobs, commit: str, com
 
     pack = plan.out / "pack"
     pack.mkdir(exist_ok=True)
+    drawn_by = f"`training/teacher.py` of commit {commit}"
+    if given.teacher is not None:
+        drawn_by += ", with the knobs of `teacher.toml` beside this card"
+        write_whole(pack / "teacher.toml", given.teacher.read_bytes())
+    if given.pairs is not None:
+        drawn_by = "the maker of this style"
     device = "a GPU" if plan.device.startswith("cuda") else f"{plan.threads} CPU threads for both generators"
     report: dict[str, Any] = {"style": given.style, "command": command, "commit": commit, "device": plan.device}
     for kind in KINDS:
@@ -182,7 +188,7 @@ def _finish(given: argparse.Namespace, plan: Any, knobs: Knobs, commit: str, com
         drawn = sum((folder / f"{job.name}.npz").exists() for job in plan.jobs if not job.held_out)
         made = Made(
             kind, given.style, given.licence, commit, given.start_from, drawn, len(held_out), state["spent_s"] / 60,
-            state["steps"], state["crops"], device, figures,
+            state["steps"], state["crops"], device, figures, drawn_by,
         )  # fmt: skip
         write_whole(pack / f"{kind}.md", card(made, command).encode())
         report[kind] = {

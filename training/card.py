@@ -18,7 +18,7 @@ from training.report import Figures, table
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """How one generator was made. drawn: pictures trained on; held_out: pictures measured on."""
+    """How one generator was made. drawn: pictures trained on; held_out: pictures measured on; drawn_by: whose hand."""
 
     kind: str
     style: str
@@ -32,6 +32,7 @@ class Made:
     crops: int
     device: str
     figures: Figures
+    drawn_by: str
 
 
 def project_commit() -> str:
@@ -69,14 +70,11 @@ def card(made: Made, command: str) -> str:
     start = "from random weights" if made.start is None else f"from the weights of `{made.start}`"
     held_out = (
         f"({made.held_out} pictures, of every 15th photo by name and the clips that the command names), PSNR and SSIM "
-        f"against the teacher:\n\n{table(made.figures)}"
+        f"against those drawings:\n\n{table(made.figures)}"
         if made.figures
         else "(no picture was held out)"
     )
-    data = (
-        f"**Data.** {made.drawn} pictures drawn by `training/teacher.py` of commit {made.commit}, degraded as webcams "
-        "do (`training/degrade.py`)."
-    )
+    data = f"**Data.** {made.drawn} pictures drawn by {made.drawn_by}, degraded as webcams do (`training/degrade.py`)."
     training = (
         f"**Training.** `{command}`, {start}: {made.minutes:.1f} minutes on {made.device}, {made.steps} steps, "
         f"{made.crops} crops of 192 pixels; the weights are a running mean."

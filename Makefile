@@ -56,7 +56,7 @@ soak: setup-dev
 
 faults: setup-dev
 	@LEAK_EXAMPLES=500 FUZZ_EXAMPLES=5000 $(RUN) -m pytest -m "slow or not slow" tests/test_processes.py \
-		tests/test_leaks.py tests/test_untrusted.py
+		tests/test_leaks.py tests/test_untrusted.py tests/test_remote.py
 
 check: setup-dev
 	@$(RUN) -m ruff check --quiet .

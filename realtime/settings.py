@@ -151,11 +151,17 @@ def settings_from_arguments(arguments: Sequence[str]) -> Settings:
     parser, words = _parser(), list(arguments)
     given = parser.parse_args(words)
     stored = None if given.profile is None or given.calibrate else read_profile(given.profile)
-    if stored is not None:
-        given = parser.parse_args([*_profile_words(parser, stored, without_sinks=bool(given.sink)), *words])
-    profile = None if stored is None else stored.path
-    if given.calibrate:
-        profile = profile_path(given.profile or "me")
+    if stored is None:
+        return _settings(given, profile_path(given.profile or "me") if given.calibrate else None, None)
+    given = parser.parse_args([*_profile_words(parser, stored, without_sinks=bool(given.sink)), *words])
+    try:
+        return _settings(given, stored.path, stored.person)
+    except UsageError as error:
+        raise UsageError(f"With the profile {stored.path}: {error}") from None
+
+
+def _settings(given: argparse.Namespace, profile: Path | None, person: Profile | None) -> Settings:
+    """What each word means by itself is known; here it is found which do not go together."""
     folder = given.source is not None and "://" not in given.source and Path(given.source).is_dir()
     settings = Settings(
         source=given.source,
@@ -178,7 +184,7 @@ def settings_from_arguments(arguments: Sequence[str]) -> Settings:
         stats=given.stats,
         trace=given.trace,
         profile=profile,
-        person=None if stored is None else stored.person,
+        person=person,
         save_profile=given.save_profile,
         remote=given.remote,
         calibrate=given.calibrate,

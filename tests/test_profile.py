@@ -64,6 +64,8 @@ def test_the_command_line_wins_over_a_profile(home: Path) -> None:
         ("mirror = 1", "mirror is '1', not true or false"),
         ('sink = "out.mp4"', "not a list of texts"),
         ("sink = [1]", "not a list of texts"),
+        ('sink = ["out.avi"]', "--sink out.avi is unknown"),
+        ('background-style = "none"', "use --only person"),
         ("style = 3", "style is '3', not text in quotes"),
         ("remote = 80", "remote: '80' is not a port"),
         ('style = "none"', "only be named on the command line"),

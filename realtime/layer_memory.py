@@ -40,6 +40,7 @@ class LayerMemory:
 
     def __init__(self, steadiness: float = 1.0) -> None:
         self.steadiness = steadiness
+        self.restless = 1.0  # see `Finish`
         self.reset()
 
     def reset(self) -> None:
@@ -108,7 +109,9 @@ class LayerMemory:
             new[: height // 2 * 2 : 2, : width // 2 * 2 : 2], mean[: height // 2 * 2 : 2, : width // 2 * 2 : 2]
         )
         drawn = _most(cv2.blur(cv2.transform(drawn, _LESS_INK), (3, 3)))
-        drawn = (drawn - np.float32(LAYER_STILL)) * np.float32(1 / (LAYER_CHANGED - LAYER_STILL))
+        drawn = (drawn / np.float32(self.restless) - np.float32(LAYER_STILL)) * np.float32(
+            1 / (LAYER_CHANGED - LAYER_STILL)
+        )
         changed = np.clip(cv2.max(changed, drawn), 0, 1)
         if live is not None:
             changed = cv2.max(changed, live)

@@ -46,6 +46,8 @@ class Finish:
     green_turn, blue_turn: by how many degrees such a hue turns, towards blue (green) or violet (blue) above 0.
     shade_tint, light_tint: how much, 0..1, shades and lights take of a hue: shade_hue, light_hue, 0 red, 120 green,
     240 blue.
+    restless: how many times more than layers of a drawing a network's pictures vary by themselves, where the frame does
+    not; so much more of it is averaged away. On a CPU only, where pictures are drawn.
     """
 
     tone_steps: int = 5
@@ -72,11 +74,14 @@ class Finish:
     shade_tint: float = 0.0
     light_hue: float = 40.0
     light_tint: float = 0.0
+    restless: float = 1.0
 
     def __post_init__(self) -> None:
         """Raises `ValueError` for areas that would take for ever to simplify."""
         if not 0 <= self.simplify <= MOST_SIMPLIFIED_PX:
             raise ValueError(f"'simplify' is not between 0 and {MOST_SIMPLIFIED_PX}")
+
+    restless: float = 1.0
 
 
 def draw_layers(layers: Layers, size: Size, finish: Finish) -> tuple[RgbImage, GrayImage]:

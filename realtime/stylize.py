@@ -114,6 +114,7 @@ class Stylize:
         self._last_s = frame.t
         for memory in (self._memory, self._picture, self._exposure):
             memory.steadiness = self.steadiness
+        self._memory.restless = max(1.0, self.finish.restless)
 
         size = self._background.size
         small = cv2.resize(frame.rgb, (size.width, size.height), interpolation=cv2.INTER_AREA)

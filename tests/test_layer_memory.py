@@ -96,3 +96,19 @@ def test_steadiness_of_none_keeps_nothing(steadiness: float) -> None:
     for _ in range(10):
         memory(layers(100), 1 / 30, SEEN)
     assert (memory(layers(103), 1 / 30, SEEN).flat.min() == 103) == (steadiness == 0)
+
+
+def test_a_network_whose_pictures_vary_by_themselves_is_averaged_more() -> None:
+    random = np.random.default_rng(1)
+    seen = np.full((64, 64, 3), 120, np.uint8)
+    left = []
+    for restless in (1.0, 5.0):
+        memory = LayerMemory()
+        memory.restless = restless
+        shown = []
+        for _ in range(12):
+            noise = random.integers(60, 200, (8, 8, 3), np.uint8)  # large patches: no blur takes them away
+            flat = np.ascontiguousarray(np.kron(noise, np.ones((8, 8, 1), np.uint8)))
+            shown.append(memory(Layers(flat, np.zeros((64, 64), np.uint8)), 1 / 30, seen).flat.astype(float))
+        left.append(np.abs(np.diff(shown[4:], axis=0)).mean())
+    assert left[1] < 0.6 * left[0]

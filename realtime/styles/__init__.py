@@ -27,7 +27,7 @@ from realtime.types import Size
 MOST_BYTES = 64 << 10  # of a style.toml
 LONGEST_LINE = 200  # characters of a title
 LARGEST_NUMBER = 1000  # of a setting
-PICTURE_FINISH = Finish(tone_share=0.0, black=0.0, white=1.0)  # a picture is shown as its network painted it
+PICTURE_FINISH = Finish(tone_share=0.0, black=0.0, white=1.0, restless=5.0)  # shown as its network painted it
 LEAST_PIXELS, MOST_PIXELS = 1 << 12, 1 << 21  # that a generator may be asked for
 NO_FACE = "none"  # instead of a face network: the background's drawing is enough
 PASS_THROUGH = "none"  # the camera's own picture: only ever by this name

@@ -213,8 +213,13 @@ def load(module: str, *options: str) -> None:
     """Loads a kernel module; its devices belong to the group video, as udev would have it."""
     subprocess.run(["modprobe", "-d", sys.argv[2], module, *options], check=True)
     for node in Path("/dev").glob("video*"):
-        os.chown(node, 0, VIDEO_GROUP)
-        node.chmod(0o660)
+        belongs_to_video(node)
+
+
+def belongs_to_video(node: Path) -> None:
+    """Who is in the group may use it."""
+    os.chown(node, 0, VIDEO_GROUP)
+    node.chmod(0o660)
 
 
 def load_virtual_camera() -> None:
@@ -384,11 +389,11 @@ def check_idle() -> None:
             producer.until(lambda: not producer.holds(WEBCAM), "the webcam is let go again")
             time.sleep(2)  # cards come twice a second; until the first one the last picture of the webcam lies there
         see(idle < awake / 2, f"processor at rest {idle:.1%} of a core, awake {awake:.1%} (both of an emulated one)")
-        number, mode = DEVICE.stat().st_rdev, DEVICE.stat().st_mode
+        number = DEVICE.stat().st_rdev
         DEVICE.unlink()
         producer.until(lambda: "has disappeared" in producer.log, "the device is missed")
-        os.mknod(DEVICE, stat.S_IFCHR | mode & 0o777, number)
-        os.chown(DEVICE, 0, VIDEO_GROUP)
+        os.mknod(DEVICE, stat.S_IFCHR, number)
+        belongs_to_video(DEVICE)
         took_s = producer.until(lambda: "Video Capture" in capabilities(), "the device is opened anew")
         with Viewer(size) as viewer:
             viewer.until_no_card()

@@ -8,8 +8,6 @@ times slower than real ones: nothing here waits a fixed time for something to ha
 from __future__ import annotations
 
 import fcntl
-import http.server
-import json
 import os
 import signal
 import socket
@@ -17,7 +15,6 @@ import stat
 import struct
 import subprocess
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -31,6 +28,7 @@ sys.path.insert(0, str(ROOT))
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 import onnx  # noqa: E402
+from browser import ask_page  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 from onnx import helper, numpy_helper  # noqa: E402
 
@@ -56,7 +54,7 @@ BARS = [
 ]
 WITHIN = 4  # levels of 255: what YUV and rounding cost
 FOLDER = Path("/tmp/virtualcam")
-PATIENCE_S, CHROMIUM_S = 120.0, 300.0  # a fifth of it is enough where nobody else uses the processors
+PATIENCE_S = 120.0  # a fifth of it is enough where nobody else uses the processors
 
 Bytes = NDArray[np.uint8]
 
@@ -126,7 +124,7 @@ class Producer:
     def make_way(self) -> None:
         """Other programs get the processors first from now on: thirty pictures a second are more than one can do."""
         for thread in Path(f"/proc/{self._process.pid}/task").iterdir():
-            os.setpriority(os.PRIO_PROCESS, int(thread.name), 15)
+            os.setpriority(os.PRIO_PROCESS, int(thread.name), 5)
 
     def holds(self, device: Path) -> bool:
         """Whether it has this device open."""
@@ -314,43 +312,8 @@ def ffmpeg_picture(size: Size) -> Bytes:
 
 def _check_chromium() -> None:
     """A page's getUserMedia lists the camera and gets the bars."""
-    answers: list[dict[str, Any]] = []
-
-    class Page(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.end_headers()
-            self.wfile.write(Path(__file__).with_name("camera.html").read_bytes())
-
-        def do_POST(self) -> None:
-            answers.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
     start_s = time.monotonic()
-    command = ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--mute-audio"]
-    command += ["--use-fake-ui-for-media-stream", f"--user-data-dir={FOLDER / 'chromium'}"]
-    log = FOLDER / "chromium.log"
-    with log.open("w") as out:
-        browser = subprocess.Popen(
-            [*command, f"http://127.0.0.1:{server.server_port}/"], stdout=out, stderr=out, start_new_session=True
-        )
-        try:
-            until(lambda: bool(answers), "Chromium's page answers", CHROMIUM_S)
-        except CheckError:
-            print("\n".join(log.read_text().splitlines()[-20:]))
-            raise
-        finally:
-            os.killpg(browser.pid, signal.SIGKILL)
-            browser.wait()
-            server.shutdown()
-    answer = answers[0]
+    answer = ask_page(FOLDER)
     if "error" in answer:
         raise CheckError(f"Chromium: {answer['error']}")
     error = error_of(np.array(answer["colours"]))

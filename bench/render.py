@@ -19,7 +19,6 @@ import numpy as np
 
 import realtime.exposure_memory
 import realtime.layer_memory
-import realtime.picture_memory
 from engines.assets import model_file
 from engines.engine import Engine
 from engines.select import open_engine
@@ -43,14 +42,12 @@ PARTS = (
     "landmarks",
     "mask",
     "layers",
-    "picture",
     "exposure",
 )  # everything that smooths over time and can be switched off
 DRAWN_ROOM = Background()
 AT_ONCE_S = 1e-9  # a time constant that lets every change through at once
 MEMORIES = {
     "layers": realtime.layer_memory,
-    "picture": realtime.picture_memory,
     "exposure": realtime.exposure_memory,
 }
 

@@ -25,15 +25,13 @@ TINT_LEVELS = 40.0  # what a tint of 1 adds to Cr and Cb at the most
 Colours = NDArray[np.uint8]  # (65536, 3) by Cr + 256 Cb: Cr, Cb, 128 + what luma gains
 
 
-def graded(ycc: NDArray[np.uint8], finish: Finish) -> NDArray[np.uint8]:
-    """(h, w, 3) YCrCb with each colour as the finish wants it; tints come later (`tints`)."""
-    colours = colour_table(finish)
-    if colours is None:
+def graded(ycc: NDArray[np.uint16], finish: Finish) -> NDArray[np.uint16]:
+    """(h, w, 3) YCrCb, in 1/256 of a level, with each colour as the finish wants it; tints come later."""
+    if colour_table(finish) is None:
         return ycc
-    index = np.ascontiguousarray(ycc[..., 1:]).view("<u2")[..., 0]
-    new = np.take(_packed(finish), index).view(np.uint8).reshape(*index.shape, 4)
-    luma = cv2.addWeighted(cv2.extractChannel(ycc, 0), 1, cv2.extractChannel(new, 2), 1, -128)
-    return cv2.merge([luma, cv2.extractChannel(new, 0), cv2.extractChannel(new, 1)])
+    whole = ycc >> 8
+    new = np.take(_changes(finish), whole[..., 1] + (whole[..., 2] << 8), axis=0)
+    return np.clip(ycc + new, 0, 65535).astype(np.uint16)
 
 
 def colour_numbers(finish: Finish) -> tuple[tuple[float, float, float], ...]:
@@ -67,27 +65,33 @@ def colour_table(finish: Finish) -> Colours | None:
 
 
 @lru_cache(maxsize=8)
-def _packed(finish: Finish) -> NDArray[np.uint32]:
+def _changes(finish: Finish) -> NDArray[np.int32]:
+    """(65536, 3) by Cr + 256 Cb: what luma, Cr and Cb gain, in 1/256 of a level."""
     colours = colour_table(finish)
     assert colours is not None
-    return np.ascontiguousarray(np.pad(colours, ((0, 0), (0, 1)))).view(np.uint32)[:, 0]
+    blue, red = np.divmod(np.arange(65536), 256)
+    kept = np.stack([red, blue, np.full(65536, 128)], 1)
+    return np.ascontiguousarray(256 * (colours - kept)[:, [2, 0, 1]], np.int32)
 
 
 @lru_cache(maxsize=8)
-def tint_tables(finish: Finish) -> NDArray[np.uint8]:
-    """(2, 256) by luma: 128 + what Cr and Cb gain; shades take one tint, lights another (split toning)."""
-    luma = np.arange(256) / 255
+def tint_tables(finish: Finish) -> NDArray[np.uint16]:
+    """(2, 65536) by luma in 1/256 of a level: 128 levels + what Cr and Cb gain, in the same unit.
+
+    Shades take one tint, lights another (split toning).
+    """
+    luma = np.arange(65536) / 256 / 255
     shade, light = np.clip(1 - luma / 0.6, 0, 1), np.clip((luma - 0.4) / 0.6, 0, 1)
     shade = shade * np.clip(luma / 0.08, 0, 1)  # black stays black
     light = light * np.clip((1 - luma) / 0.08, 0, 1)  # and white white
-    gain = np.zeros((2, 256))
+    gain = np.zeros((2, 65536))
     for share, hue, tint in (
         (shade, finish.shade_hue, finish.shade_tint),
         (light, finish.light_hue, finish.light_tint),
     ):
         angle = _angle(_rgb_of_hue(hue))
         gain += TINT_LEVELS * tint * share * np.array([[np.sin(angle)], [np.cos(angle)]])
-    return np.clip(128.5 + gain, 0, 255).astype(np.uint8)
+    return np.clip(256 * (128 + gain) + 0.5, 0, 65535).astype(np.uint16)
 
 
 def is_tinted(finish: Finish) -> bool:

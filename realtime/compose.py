@@ -10,7 +10,7 @@ import numpy as np
 
 from realtime.crop import crop_matrix, edge_matrix, place, soft_edge
 from realtime.errors import UsageError
-from realtime.person_mask import full_size
+from realtime.person_mask import along_edges
 from realtime.settings import Background
 from realtime.types import Frame, GrayImage, Mask, Picture, RgbImage, Scene, Size, Styled, read_only
 
@@ -45,7 +45,7 @@ class Compose:
         if (share := drawn_share(styled.scene, self.only)) is not None:
             rgb = cv2.blendLinear(rgb, frame.rgb, share, 1 - share)
         if self.background.kind != "style":
-            person = full_size(styled.scene.person, frame.size)
+            person = along_edges(styled.scene.person, frame.rgb)
             if self.background.kind == "transparent":
                 alpha = (person * 255 + 0.5).astype(np.uint8)
             else:
@@ -81,7 +81,7 @@ def drawn_share(scene: Scene, only: str) -> Mask | None:
     size = scene.frame.size
     if only == "all" or (only == "face" and not scene.faces) or scene.person.max() < SOMEBODY:
         return None
-    person = full_size(scene.person, size)
+    person = along_edges(scene.person, scene.frame.rgb)
     if only == "person":
         return person
     if only == "background":

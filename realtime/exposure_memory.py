@@ -5,7 +5,7 @@ on the filter's thread.
 
 Two things are told apart. A change of all light, as automatic exposure makes it, is a factor that most of the picture
 shares: it is found against a slow mean of the picture and taken out at once. What the picture itself shows, its
-darkest and brightest places, is measured on that slow mean, in which what passes by leaves little, and followed
+darkest and brightest places, is measured on that slow mean, in which what only passes by is left out, and followed
 slowly.
 """
 
@@ -20,6 +20,8 @@ from realtime.types import RgbImage
 
 TAU_S = 0.6  # of the stretch
 PICTURE_TAU_S = 1.0  # of the mean picture
+RECENT_TAU_S = 0.1  # what a place was a moment ago
+PASSING = 12.0  # levels from that: it has just changed and may only be something that passes by
 SLACK = 0.04  # share by which the gain may be off, and a fifth of it the offset
 DARK, BRIGHT = 16, 235  # luma outside tells nothing of a factor
 KNOWN_LEAST = 0.25  # share of the picture that must tell something
@@ -42,19 +44,23 @@ class ExposureMemory:
         """Forget: the next frame is taken as measured."""
         self._exposure: Exposure | None = None
         self._mean: Luma = np.zeros((0, 0), np.float32)
+        self._recent = self._mean
 
     def __call__(self, rgb: RgbImage, dt_s: float) -> Exposure:
         """The exposure for this frame, `dt_s` seconds after the last."""
         luma = luma_samples(rgb).astype(np.float32)
         tau_s = TAU_S * self.steadiness
         if self._exposure is None or self._mean.shape != luma.shape or tau_s < 1e-6:
-            self._mean, self._exposure = luma, stretch(luma)
+            self._mean, self._recent, self._exposure = luma, luma, stretch(luma)
             return self._exposure
         factor = common_factor(luma[::2, ::2], self._mean[::2, ::2])
-        self._mean = cv2.addWeighted(self._mean, factor, luma, 0, 0)
+        self._mean, self._recent = self._mean * np.float32(factor), self._recent * np.float32(factor)
         exposure = Exposure(self._exposure.gain / factor, self._exposure.offset)
         share = float(-np.expm1(-max(dt_s, 0.0) / PICTURE_TAU_S))
-        self._mean = cv2.addWeighted(self._mean, 1 - share, luma, share, 0)
+        known = cv2.absdiff(luma, self._recent) < PASSING
+        self._mean += (np.float32(share) * known) * (luma - self._mean)
+        share = float(-np.expm1(-max(dt_s, 0.0) / RECENT_TAU_S))
+        self._recent += np.float32(share) * (luma - self._recent)
         wanted = stretch(self._mean)
         share = float(-np.expm1(-max(dt_s, 0.0) / tau_s))
         self._exposure = exposure.towards(_within_reach(wanted, exposure), share)

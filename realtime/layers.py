@@ -1,14 +1,15 @@
 """Layers to a picture: what a generator gives, flat colour and ink, becomes the drawing at full size.
 
 Comes in: `Layers` at the generator's size and a `Finish`. Goes out: RGB u8 and ink at the size asked for. One pass on
-u8 in luma and chroma; the generator runs small, yet lines and tone edges are as crisp as the full size allows because
-tone steps and ink are made here.
+luma and chroma in 16 bits; the generator runs small, yet lines and tone edges are as crisp as the full size allows
+because tone steps and ink are made here.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,7 +18,14 @@ from numpy.typing import NDArray
 from realtime.colours import graded, is_tinted, tint_tables
 from realtime.types import GrayImage, RgbImage, Size
 
-Table = NDArray[np.uint8]  # (256,)
+Levels = NDArray[Any]  # 0..255, u8 or f32
+FineImage = NDArray[np.uint16]  # in 1/256 of a level; or shares, of which 65535 is all
+FineTable = NDArray[np.uint16]  # (65536,)
+Table = NDArray[np.uint8]  # (65536,)
+
+FINE = 256
+FINE_LEVELS = np.arange(65536, dtype=np.float32) / FINE
+NEUTRAL = 128 * FINE  # chroma of grey
 MOST_SIMPLIFIED_PX = 15
 
 
@@ -25,11 +33,12 @@ MOST_SIMPLIFIED_PX = 15
 class Layers:
     """What a generator draws, at the generator's size.
 
-    flat: (h, w, 3) RGB u8, smooth colour areas before any tone step. ink: (h, w) u8, 0 none to 255 full line.
+    flat: (h, w, 3) RGB, smooth colour areas before any tone step. ink: (h, w), 0 none to 255 full line. Both u8 as
+    they come from a generator, or f32 where averaging gave parts of a level.
     """
 
-    flat: RgbImage
-    ink: GrayImage
+    flat: Levels
+    ink: Levels
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +90,6 @@ class Finish:
         if not 0 <= self.simplify <= MOST_SIMPLIFIED_PX:
             raise ValueError(f"'simplify' is not between 0 and {MOST_SIMPLIFIED_PX}")
 
-    restless: float = 1.0
-
 
 def draw_layers(layers: Layers, size: Size, finish: Finish) -> tuple[RgbImage, GrayImage]:
     """The drawing at `size` and its ink: RGB u8 (h, w, 3) and u8 (h, w).
@@ -90,11 +97,15 @@ def draw_layers(layers: Layers, size: Size, finish: Finish) -> tuple[RgbImage, G
     Chroma fades to neutral under ink at the small size; luma is enlarged, sharpened without overshoot (clamped to the
     local extremes of the small picture, so that edges get steep but no halo appears), stepped by a table, and ink is
     put on top. Where the small luma hardly varies (pale walls) a soft table replaces the hard one.
+
+    All of it is in 1/256 of a level: of whole levels, sharpening and steps make contours that crawl as things move.
     """
     to = (size.width, size.height)
-    ycc = graded(cv2.cvtColor(_simplified(layers.flat, finish), cv2.COLOR_RGB2YCrCb), finish)
-    luma, small_ink = cv2.extractChannel(ycc, 0), _grown(layers.ink, finish)
-    stepped, soft, ink_table, line_keep, line_add, vivid = finish_tables(finish)
+    luma, *chroma = cv2.split(
+        graded(cv2.cvtColor(_fine(_simplified(layers.flat, finish)), cv2.COLOR_RGB2YCrCb), finish)
+    )
+    ink = _fine(_grown(layers.ink, finish))
+    stepped, soft, line_keep, lines, vivid = finish_tables(finish)
 
     large = cv2.resize(luma, to, interpolation=cv2.INTER_LINEAR)
     large = cv2.addWeighted(large, 2.5, cv2.blur(large, (7, 7)), -1.5, 0)
@@ -102,29 +113,33 @@ def draw_layers(layers: Layers, size: Size, finish: Finish) -> tuple[RgbImage, G
     large = cv2.max(large, cv2.resize(cv2.erode(luma, around), to, interpolation=cv2.INTER_LINEAR))
     large = cv2.min(large, cv2.resize(cv2.dilate(luma, around), to, interpolation=cv2.INTER_LINEAR))
 
-    tone = cv2.LUT(large, stepped)
     around = np.ones((9, 9), np.uint8)
     variation = cv2.subtract(cv2.dilate(luma, around), cv2.erode(luma, around))
     hard = cv2.resize(cv2.blur(cv2.LUT(variation, hard_table()), (7, 7)), to)
-    tone = _mix(tone, cv2.LUT(large, soft), hard)
-    tone = cv2.GaussianBlur(tone, (3, 3), 0.6)
+    tone = _share(cv2.LUT(large, stepped), hard)
+    tone = cv2.add(tone, _share(cv2.LUT(large, soft), cv2.bitwise_not(hard)))
+    tone = cv2.GaussianBlur(tone.astype(np.float32), (3, 3), 0.6).astype(np.uint16)
 
-    ink = cv2.LUT(cv2.resize(small_ink, to, interpolation=cv2.INTER_CUBIC), ink_table)
-    tone = cv2.add(cv2.multiply(tone, cv2.LUT(ink, line_keep), scale=1 / 255), cv2.LUT(ink, line_add))
-
-    keep = cv2.LUT(cv2.LUT(small_ink, ink_table), line_keep)
-    neutral = cv2.convertScaleAbs(keep, alpha=-128 / 255, beta=128)
-    channels = [tone]
-    for index in (1, 2):
-        chroma = cv2.LUT(cv2.extractChannel(ycc, index), vivid)
+    large_ink = cv2.resize(ink, to, interpolation=cv2.INTER_CUBIC)
+    tone = _faded(tone, cv2.LUT(large_ink, line_keep), line_level(finish))
+    keep = cv2.LUT(ink, line_keep)
+    for index, values in enumerate(chroma):
+        values = cv2.LUT(values, vivid)
         if is_tinted(finish):
-            chroma = cv2.addWeighted(chroma, 1, cv2.LUT(luma, tint_tables(finish)[index - 1]), 1, -128)
-        chroma = cv2.add(cv2.multiply(chroma, keep, scale=1 / 255), neutral)
-        channels.append(cv2.resize(chroma, to, interpolation=cv2.INTER_LINEAR))
-    return cv2.cvtColor(cv2.merge(channels), cv2.COLOR_YCrCb2RGB), ink
+            values = cv2.addWeighted(values, 1, cv2.LUT(luma, tint_tables(finish)[index]), 1, -NEUTRAL)
+        chroma[index] = cv2.resize(_faded(values, keep, NEUTRAL), to, interpolation=cv2.INTER_LINEAR)
+    rgb = cv2.cvtColor(cv2.merge([tone, *chroma]), cv2.COLOR_YCrCb2RGB)
+    return cv2.convertScaleAbs(rgb, alpha=1 / FINE), cv2.LUT(large_ink, lines)
 
 
-def _simplified(flat: RgbImage, finish: Finish) -> RgbImage:
+def _fine(levels: Levels) -> FineImage:
+    """Levels of 0..255, u8 or f32, in 1/256."""
+    if levels.dtype == np.uint8:
+        return levels.astype(np.uint16) * np.uint16(FINE)
+    return (levels * np.float32(FINE)).astype(np.uint16)
+
+
+def _simplified(flat: Levels, finish: Finish) -> Levels:
     """Without spots and gaps smaller than the finish wants: opened, then closed (Serra 1982)."""
     if finish.simplify < 2:
         return flat
@@ -132,35 +147,43 @@ def _simplified(flat: RgbImage, finish: Finish) -> RgbImage:
     return cv2.morphologyEx(cv2.morphologyEx(flat, cv2.MORPH_OPEN, around), cv2.MORPH_CLOSE, around)
 
 
-def _grown(ink: GrayImage, finish: Finish) -> GrayImage:
+def _grown(ink: Levels, finish: Finish) -> Levels:
     if finish.ink_grow <= 0:
         return ink
     return cv2.addWeighted(ink, 1 - finish.ink_grow, cv2.dilate(ink, np.ones((3, 3), np.uint8)), finish.ink_grow, 0)
 
 
-def _mix(a: GrayImage, b: GrayImage, share_of_a: GrayImage) -> GrayImage:
-    """`share_of_a` (0..255) of `a`, the rest of `b`."""
-    kept = cv2.multiply(a, share_of_a, scale=1 / 255)
-    return cv2.add(kept, cv2.multiply(b, cv2.bitwise_not(share_of_a), scale=1 / 255))
+def _share(values: FineImage, share: FineImage) -> FineImage:
+    """`share` (65535 is all) of the values."""
+    return cv2.multiply(values, share, scale=1 / 65535)
+
+
+def _faded(values: FineImage, keep: FineImage, into: float) -> FineImage:
+    """`keep` (65535 is all) of the values, the rest of one value."""
+    return cv2.addWeighted(_share(values, keep), 1, keep, -into / 65535, into)
+
+
+def line_level(finish: Finish) -> float:
+    """The luma, in 1/256, that lines fade into; a full one gets there by `ink_depth`."""
+    return 0.3 * (1 - finish.ink_depth) / max(finish.ink_depth, 1e-3) * 255 * FINE
 
 
 @lru_cache(maxsize=16)
-def finish_tables(finish: Finish) -> tuple[Table, Table, Table, Table, Table, Table]:
-    """Stepped tone, soft tone, ink curve, what luma keeps under ink, what ink adds, chroma."""
-    ink = np.arange(256) / 255.0
+def finish_tables(finish: Finish) -> tuple[FineTable, FineTable, FineTable, Table, FineTable]:
+    """By 1/256 of a level: stepped tone and soft tone, what luma keeps under ink (of 65535), ink, and chroma."""
+    ink = finish.ink_weight * _smoothstep(finish.ink_low, finish.ink_high)
     return (
         _tone_table(finish, finish.tone_hardness, finish.tone_share),
         _tone_table(finish, 2.0, 0.4 * finish.tone_share),
-        _to_u8(np.interp(_smoothstep_table(finish.ink_low, finish.ink_high), (0, 255), (0, finish.ink_weight))),
-        _to_u8(1 - finish.ink_depth * ink),
-        _to_u8(0.3 * (1 - finish.ink_depth) * ink),
-        _to_u8(0.5 + (np.arange(256) / 255.0 - 128 / 255) * finish.chroma + 0.5 / 255),
+        _to_u16(65535 * (1 - finish.ink_depth * ink)),
+        (255 * ink + 0.5).astype(np.uint8),
+        _to_u16(NEUTRAL + (FINE * FINE_LEVELS - NEUTRAL) * finish.chroma),
     )
 
 
-def _tone_table(finish: Finish, hardness: float, share: float) -> Table:
+def _tone_table(finish: Finish, hardness: float, share: float) -> FineTable:
     """Luma to graded, stepped luma: the steps are even in CIE L*, joined by tanh edges."""
-    grey = np.repeat((np.arange(256, dtype=np.float32) / 255)[None, :, None], 3, axis=2)
+    grey = np.repeat(FINE_LEVELS[None, :, None] / 255, 3, axis=2)
     lightness = cv2.cvtColor(grey, cv2.COLOR_RGB2LAB)[0, :, 0] / 100
     scaled = np.clip(lightness, 0, 0.999) * finish.tone_steps
     level = np.floor(scaled) + 0.5
@@ -168,22 +191,22 @@ def _tone_table(finish: Finish, hardness: float, share: float) -> Table:
     stepped = (level + 0.5 * edge) / finish.tone_steps
     tone = lightness + share * (stepped - lightness)
     tone = tone + 2 * finish.contrast * tone * (1 - tone) * (2 * tone - 1)
-    lab = np.zeros((1, 256, 3), np.float32)
+    lab = np.zeros((1, len(tone), 3), np.float32)
     lab[0, :, 0] = 100 * np.clip(finish.black + (finish.white - finish.black) * tone, 0, 1)
-    return _to_u8(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)[0, :, 0])
+    return _to_u16(255 * FINE * cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)[0, :, 0])
 
 
-def hard_table() -> Table:
-    """How hard tone steps may be, by how much the luma varies nearby: 0 on a pale wall, 255 across an edge."""
-    return _smoothstep_table(0.03, 0.12)
+@lru_cache(maxsize=1)
+def hard_table() -> FineTable:
+    """How hard tone steps may be, by how much the luma varies nearby: 0 on a pale wall, 65535 across an edge."""
+    return _to_u16(65535 * _smoothstep(0.03, 0.12))
 
 
-@lru_cache(maxsize=16)
-def _smoothstep_table(low: float, high: float) -> Table:
-    """0 below `low`, 255 above `high` (both 0..1 of 255), the cubic 3t^2 - 2t^3 between."""
-    t = np.clip((np.arange(256) / 255.0 - low) / (high - low), 0, 1)
-    return _to_u8(t * t * (3 - 2 * t))
+def _smoothstep(low: float, high: float) -> NDArray[np.float32]:
+    """By 1/256 of a level: 0 below `low`, 1 above `high` (both 0..1 of 255), the cubic 3t^2 - 2t^3 between."""
+    t = np.clip((FINE_LEVELS / 255 - low) / (high - low), 0, 1)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
-def _to_u8(values: NDArray[np.floating]) -> Table:
-    return np.clip(values * 255 + 0.5, 0, 255).astype(np.uint8)
+def _to_u16(values: NDArray[np.floating]) -> FineTable:
+    return np.clip(values + 0.5, 0, 65535).astype(np.uint16)

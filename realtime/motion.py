@@ -17,9 +17,12 @@ from realtime.types import Flow, GrayImage, Mask, RgbImage
 
 FLOW_PIXELS = 320 * 180  # of the small grey picture that motion is looked for in
 FLOW_LEAST_PX = 16  # side of the smallest picture that DIS works on
-STILL_PX = 0.1  # of a small pixel: shorter steps are noise; from twice as long on they count whole
-AROUND_PX = 9  # where a step must explain what changed
-EXPLAINS, EXPLAINS_NOT = 0.75, 0.85  # what a believed step, and one not believed, may leave of the change
+FINEST_SCALE = 1  # steps are looked for down to half of its size
+STILL_PX = 0.03  # of a small pixel: shorter steps are noise; from twice as long on they count whole
+AROUND_PX = 15  # where a step must explain what changed
+EXPLAINS, EXPLAINS_NOT = 0.6, 0.7  # what a believed step, and one not believed, may leave of the change
+MORE_THAN_NOISE, SURELY_MORE = 1.5, 2.0  # change over that of the calmest tenth: from there on it may leave more
+EASIER = 0.2  # by so much
 CHANGE_LEAST = 0.3  # of 255: change that needs no explanation
 
 
@@ -27,7 +30,8 @@ class Motion:
     """Remembers the last frame. `reset()` forgets it."""
 
     def __init__(self) -> None:
-        self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._dis.setFinestScale(FINEST_SCALE)
         self.reset()
 
     def reset(self) -> None:
@@ -39,7 +43,7 @@ class Motion:
         height, width = rgb.shape[:2]
         scale = min(1.0, (FLOW_PIXELS / (height * width)) ** 0.5)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        gray = cv2.cvtColor(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+        gray = _small_gray(rgb, size)
         last, self._last = self._last, gray
         if last is None or last.shape != gray.shape or min(size) < FLOW_LEAST_PX:
             return None
@@ -48,13 +52,23 @@ class Motion:
         return np.asarray(flow * np.array([width / size[0], height / size[1]], np.float32), np.float32)
 
 
+def _small_gray(rgb: RgbImage, size: tuple[int, int]) -> GrayImage:
+    """The frame's luma at a (width, height) of at most its own; halved first, which is fast, where it gets so small."""
+    width, height = rgb.shape[1] // 2, rgb.shape[0] // 2
+    if size[0] <= width and size[1] <= height:
+        rgb = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
+    return cv2.cvtColor(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+
+
 def _believed(now: GrayImage, before: GrayImage, flow: Flow) -> Mask:
     """0..1, how much of each step is motion: it must be long and explain what changed better than noise does."""
     length = cv2.magnitude(flow[..., 0], flow[..., 1])
     still = cv2.blur(cv2.absdiff(now, before).astype(np.float32), (AROUND_PX, AROUND_PX))
     along = cv2.blur(cv2.absdiff(now, moved(before, flow)).astype(np.float32), (AROUND_PX, AROUND_PX))
     left = along / (still + CHANGE_LEAST)
-    better = np.clip((EXPLAINS_NOT - left) / (EXPLAINS_NOT - EXPLAINS), 0, 1)
+    noise = np.float32(np.percentile(still[::4, ::4], 10) + CHANGE_LEAST)
+    sure = np.clip((still / noise - MORE_THAN_NOISE) / (SURELY_MORE - MORE_THAN_NOISE), 0, 1)
+    better = np.clip((EXPLAINS_NOT + EASIER * sure - left) / (EXPLAINS_NOT - EXPLAINS), 0, 1)
     share = cv2.blur(better * np.clip(length / STILL_PX - 1, 0, 1), (5, 5))
     return np.asarray(np.clip(2 * share - 0.8, 0, 1), np.float32)  # exactly none in what is not sure
 

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.landmarks import EYES, LIPS_INNER, LIPS_OUTER
-from realtime.motion import Motion
+from realtime.motion import Motion, moved
 from realtime.one_euro import OneEuro
-from realtime.types import Face, Frame, Mask, RgbImage, Scene, read_only
+from realtime.types import Face, Flow, Frame, Mask, RgbImage, Scene, read_only
 
 POINTS = 478
 GAP_S = 0.5  # after a longer pause, or a face not seen for longer, everything starts anew
@@ -100,7 +100,7 @@ class Steady:
         faces = tuple(
             _mixed(face, state(face, frame.t), self.steadiness) for state, face in zip(states, scene.faces, strict=True)
         )
-        person = self._mask(scene.person, dt_s)
+        person = self._mask(scene.person, dt_s, flow, frame)
         if self.steadiness < 1:
             person = read_only(scene.person + np.float32(self.steadiness) * (person - scene.person))
         return replace(scene, person=person, faces=faces, fresh=fresh, flow=flow)
@@ -130,15 +130,21 @@ class Steady:
         self._faces += [state for number, state in enumerate(states) if number not in taken]
         return states
 
-    def _mask(self, person: Mask, dt_s: float) -> Mask:
+    def _mask(self, person: Mask, dt_s: float, flow: Flow | None, frame: Frame) -> Mask:
+        """What is remembered of the mask moves along with the picture before the new one is mixed in."""
         if self._person is None or self._person.shape != person.shape:
             self._person = person
             return person
-        change = np.abs(person - self._person)
-        moved = np.clip((change - MASK_STILL) / (MASK_MOVED - MASK_STILL), 0, 1)
-        tau_s = MASK_STILL_TAU_S * (MASK_MOVED_TAU_S / MASK_STILL_TAU_S) ** moved  # one to the other on a log scale
+        height, width = person.shape
+        before = self._person
+        if flow is not None and height > 2:  # one that nobody asked for is the same everywhere
+            to_mask = np.array([width / frame.size.width, height / frame.size.height], np.float32)
+            before = moved(before, flow * to_mask)
+        change = np.abs(person - before)
+        new = np.clip((change - MASK_STILL) / (MASK_MOVED - MASK_STILL), 0, 1)
+        tau_s = MASK_STILL_TAU_S * (MASK_MOVED_TAU_S / MASK_STILL_TAU_S) ** new  # one to the other on a log scale
         weight = -np.expm1(-dt_s / tau_s)
-        self._person = read_only(np.asarray(self._person + weight * (person - self._person), np.float32))
+        self._person = read_only(np.asarray(before + weight * (person - before), np.float32))
         return self._person
 
 

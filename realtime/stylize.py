@@ -24,7 +24,6 @@ from realtime.landmarks import EYES, LIPS_OUTER
 from realtime.layer_memory import LayerMemory
 from realtime.layers import Finish, Layers, draw_layers
 from realtime.motion import flow_in_crop
-from realtime.picture_memory import PictureMemory
 from realtime.redraw import Effort, Redraw
 from realtime.settings import Look
 from realtime.styles import Style
@@ -99,7 +98,6 @@ class Stylize:
         """Forget everything that was seen."""
         self._memory = LayerMemory(self.steadiness)
         self._redraw = Redraw(NEW_SHARE)
-        self._picture = PictureMemory(self.steadiness)
         self._exposure = ExposureMemory(self.steadiness)
         self._faces: dict[int, _FaceState] = {}  # by track
         self._last_s: float | None = None
@@ -112,7 +110,7 @@ class Stylize:
         dt = 0.0 if self._last_s is None else frame.t - self._last_s
         first = self._last_s is None
         self._last_s = frame.t
-        for memory in (self._memory, self._picture, self._exposure):
+        for memory in (self._memory, self._exposure):
             memory.steadiness = self.steadiness
         self._memory.restless = max(1.0, self.finish.restless)
 
@@ -124,7 +122,7 @@ class Stylize:
         if self._redraw(seen, flow, dt, self._effort.room_every_s if self.steadiness > 0 else 0.0):
             layers = self._memory(_layers(self._background, seen), dt, seen, flow)
         else:
-            layers = self._memory.carried(flow)
+            layers = self._memory.carried(flow, dt)
         finish = with_mood(self.finish, exposure)
         rgb, lines = draw_layers(layers, frame.size, finish)
 
@@ -132,7 +130,6 @@ class Stylize:
         for face in scene.faces:
             if self._face is not None and face_height(face) >= FACE_MIN_PX:
                 self._draw_face(self._face, scene, face, exposure, finish, rgb, lines, first, dt)
-        rgb = self._picture(rgb, scene.flow, dt)
         return Styled(scene, read_only(rgb), read_only(lines))
 
     def _draw_face(
@@ -166,7 +163,7 @@ class Stylize:
             live = live_parts(face.landmarks, to_crop)
             layers = state.memory(_layers(generator, crop), dt, crop, flow, live)
         else:
-            layers = state.memory.carried(flow)
+            layers = state.memory.carried(flow, dt)
 
         there = place(to_crop, frame.size)
         if there is None:

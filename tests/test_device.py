@@ -277,7 +277,7 @@ class TestOwnership:
         stylize, marks = on_cpu(pair), list[str]()
         stylize.mark = marks.append
         stylize(scenes(count=1)[0])
-        assert marks == ["start", "upload", "background", "steady", "compose", "faces", "picture"]
+        assert marks == ["start", "upload", "background", "steady", "compose", "faces"]
 
 
 class Blank:
@@ -379,7 +379,7 @@ class TestBench:
     def test_measures_every_part(self, pair: Pair) -> None:
         models = (MODELS / "webtoon-background.onnx", MODELS / "webtoon-face.onnx")
         found = measure_path(*pair, models, scenes(count=3), 6, names=("sketch", "fp32"), device="cpu")
-        assert list(found.part_ms) == ["upload", "background", "steady", "compose", "faces", "picture"]
+        assert list(found.part_ms) == ["upload", "background", "steady", "compose", "faces"]
         assert all(0 <= p50 <= p95 for p50, p95 in (*found.part_ms.values(), found.call_ms))
         assert found.faces == 1 and found.size == str(FRAME) and found.slower == []
         assert found.up_mib == round(480 * 270 * 3 / 2**20, 2)

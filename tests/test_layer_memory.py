@@ -51,7 +51,7 @@ def test_where_it_is_live_nothing_is_kept() -> None:
     for _ in range(10):
         memory(layers(100), 1 / 30, SEEN, live=live)
     out = memory(layers(104), 1 / 30, SEEN, live=live)
-    assert out.flat[:28].min() == 104
+    assert out.flat[:28].min() > 103.9
     assert out.flat[36:].max() <= 101
 
 
@@ -65,7 +65,28 @@ def test_layers_move_along() -> None:
     flow = np.tile(np.array([-2.0, 0.0], np.float32), (64, 64, 1))
     boil = np.clip(step.astype(int) + 5, 0, 255).astype(np.uint8)
     out = memory(Layers(boil, ink), 1 / 30, step, flow).flat.astype(int)
-    assert np.abs(out - step)[:, 8:-8].max() <= 2
+    assert np.abs(out - step)[:, 26:-26].max() <= 2
+
+
+def test_what_stands_beside_a_change_is_drawn_anew_too() -> None:
+    memory = LayerMemory()
+    for _ in range(40):
+        memory(layers(100), 1 / 30, SEEN)
+    changed = SEEN.copy()
+    changed[:, :8] = 255 - changed[:, :8]
+    beside = memory(layers(104), 1 / 30, changed).flat  # a generator draws a wall otherwise beside a thing than alone
+    assert beside[:, 8:22].min() > 103.9
+    assert beside[:, 40:].max() < 101
+
+
+def test_a_frame_that_none_were_drawn_for_shows_what_is_remembered_moved_along() -> None:
+    memory = LayerMemory()
+    ramp = np.tile(np.linspace(0, 200, 64).astype(np.uint8)[None, :, None], (64, 1, 3))
+    for _ in range(3):
+        memory(Layers(ramp, np.zeros((64, 64), np.uint8)), 1 / 30, ramp)
+    np.testing.assert_allclose(memory.carried(None, 1 / 30).flat, ramp, atol=0.01)
+    moved = memory.carried(np.tile(np.array([-2.0, 0.0], np.float32), (64, 64, 1)), 1 / 30).flat
+    np.testing.assert_allclose(moved[:, 4:], ramp[:, 2:-2], atol=0.1)
 
 
 def test_half_steps_equal_whole_steps() -> None:

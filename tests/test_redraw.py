@@ -60,8 +60,8 @@ def test_layers_that_are_carried_move_with_the_flow_and_do_not_grow_older() -> N
     memory(Layers(flat, flat[..., 0].copy()), 0.0, seen)
     flow = np.zeros((64, 64, 2), np.float32)
     flow[..., 0] = -3
-    carried = memory.carried(flow)
+    carried = memory.carried(flow, 1 / 30)
     assert carried.flat[32, 23:27].min() == 255
     assert carried.flat[32, :22].max() == 0
     assert carried.ink[32, 24] == 255
-    assert np.array_equal(memory.carried(None).flat, carried.flat)
+    assert np.array_equal(memory.carried(None, 1 / 30).flat, carried.flat)

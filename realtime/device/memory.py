@@ -1,4 +1,4 @@
-"""Layers and picture kept steady on the device: `realtime.layer_memory` and `realtime.picture_memory` in torch.
+"""Layers kept steady on the device: `realtime.layer_memory` in torch.
 
 In: what was drawn now and how the picture moved. Out: what to show. Tensors, f32, (1, channels, h, w) unless said. On
 the caller's stream; the formulae, their numbers and their reasons are there.
@@ -6,14 +6,14 @@ the caller's stream; the formulae, their numbers and their reasons are there.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
 from torch.nn import functional
 
-from realtime.device.resample import box_blurred, highest, lowest, pixels, resized, taken
+from realtime.device.resample import box_blurred, highest, pixels, resized, taken
 from realtime.layer_memory import (
+    AROUND_PX,
     CHANGE_HZ,
     CHANGED,
     INK_SHARE,
@@ -24,7 +24,6 @@ from realtime.layer_memory import (
     RECENT,
     STILL_NOISE,
 )
-from realtime.picture_memory import AROUND_PX
 from realtime.types import Size
 
 Tensor = Any
@@ -62,8 +61,8 @@ class LayerMemory:
 
     @property
     def shown(self) -> Tensor:
-        """The layers to show, in whole levels."""
-        return self._mean.round()
+        """The layers to show."""
+        return self._mean
 
     def start(self) -> None:
         """Forgets what was; the layers are taken as they are."""
@@ -91,10 +90,12 @@ class LayerMemory:
         change = _most(box_blurred((picture - before).abs(), 3))
         noise = _median(change[..., ::4, ::4]).clamp_min(NOISE_LEAST)
         still = (STILL_NOISE * noise).clamp_max(CHANGED / 2)
-        changed = (highest(change, 3) - still) / (CHANGED - still)
+        changed = ((highest(change, 3) - still) / (CHANGED - still)).clamp_max(1)
+        rests = self._moving == 0
+        around = highest((rests & (changed >= 1)).to(torch.float32), AROUND_PX) * rests
         apart = (new[..., ::2, ::2] - mean[..., ::2, ::2]).abs() * self._ink_share
         apart = (_most(box_blurred(apart, 3)) - LAYER_STILL) / (LAYER_CHANGED - LAYER_STILL)
-        changed = changed.maximum(apart).clamp(0, 1).maximum(self.live)
+        changed = changed.maximum(apart).clamp(0, 1).maximum(around).maximum(self.live)
 
         held = -torch.expm1(-dt / MOVING_TAU_S) * self._moving
         kept = torch.where(age < self._tau_s * (1 - _ROUNDING), 1 - (age / (age + dt)) ** RECENT, held)
@@ -108,38 +109,6 @@ class LayerMemory:
 
     def _half_seen(self) -> Tensor:
         return (functional.avg_pool2d(_planes(self.seen), 2) + 0.5).floor_()  # OpenCV halves with integers: .5 goes up
-
-
-class PictureMemory:
-    """The picture shown before, moved along, and this one, blended; in tensors that stay where they are.
-
-    `drawn` (h, w, 3) u8 is written before each call and holds what to show after it.
-    """
-
-    def __init__(self, size: Size, tau_s: float, device: str) -> None:
-        """tau_s: how long the past counts, over 0."""
-        self._size, self._tau_s = size, tau_s
-        self.drawn = torch.zeros((size.height, size.width, 3), dtype=torch.uint8, device=device)
-        self._shown = torch.zeros_like(self.drawn)
-        self._flow = torch.zeros((1, 2, size.height, size.width), device=device)
-        self._share = torch.ones((), device=device)
-
-    def start(self) -> None:
-        """Forgets what was; the drawing passes as it is."""
-        self._shown.copy_(self.drawn)
-
-    def move(self, flow: Tensor, dt: float) -> None:
-        """How the picture moved, (1, 2, any size) in its pixels; `dt` seconds passed. To be called before `follow`."""
-        self._flow.copy_(resized(flow, self._size))
-        self._share.fill_(-math.expm1(-dt / self._tau_s))
-
-    def follow(self) -> None:
-        """Blends; what is kept of the past lies within what is drawn now around each pixel."""
-        old = _moved(_planes(self._shown[None]), self._flow).round_()
-        new = _planes(self.drawn[None])
-        old = old.maximum(lowest(new, AROUND_PX)).minimum(highest(new, AROUND_PX))
-        self.drawn.copy_((old + (new - old) * self._share).round_()[0].permute(1, 2, 0))
-        self._shown.copy_(self.drawn)
 
 
 def _planes(pictures: Tensor) -> Tensor:

@@ -20,11 +20,11 @@ import torch
 from numpy.typing import NDArray
 
 from engines.engine import DeviceGenerator
-from realtime import layer_memory, picture_memory
+from realtime import layer_memory
 from realtime.colours import colour_numbers
 from realtime.crop import CROP_PX, crop_matrix, edge_matrix, part_to_cut, place, soft_edge
-from realtime.device.layers import TABLES, colours, drawn, tables
-from realtime.device.memory import LayerMemory, PictureMemory
+from realtime.device.layers import ROWS, TABLES, colours, drawn, tables
+from realtime.device.memory import LayerMemory
 from realtime.device.record import recorded
 from realtime.device.resample import affine, inverted, shrunk
 from realtime.device.transfer import Transfer
@@ -152,8 +152,6 @@ class StylizeOnDevice:
             if face_height(face) >= FACE_MIN_PX:
                 self._draw_face(scene, face, picture, first, dt)
         self.mark("faces")
-        self._steady_picture(flow, first, dt)
-        self.mark("picture")
         return self._transfer.download(self._rgb, self._lines)
 
     @contextmanager
@@ -173,7 +171,6 @@ class StylizeOnDevice:
             self._fix(self.finish)
             self._generate_face = self._recorded(lambda: self._network_work(face, self._crop, self._face_memory))
             self._follow_face = self._recorded(self._face_memory.follow)
-            self._follow_picture = self._recorded(self._picture.follow)
         self.reset()
 
     def _fix(self, finish: Finish) -> None:
@@ -190,13 +187,13 @@ class StylizeOnDevice:
         height, width = self._size.height, self._size.width
         steadiness = max(self._ready_for, LEAST)
         tau_s = layer_memory.TAU_S * steadiness
-        self._picture = PictureMemory(self._size, picture_memory.TAU_S * steadiness, self._device)
-        self._rgb = self._picture.drawn
+        self._rgb = torch.zeros((height, width, 3), dtype=torch.uint8, device=self._device)
         self._lines = torch.zeros((height, width), dtype=torch.uint8, device=self._device)
         self._small = torch.zeros((1, 3, background.height, background.width), device=self._device)
         self._crop = torch.zeros((1, 3, CROP_PX, CROP_PX), device=self._device)
         self._light = torch.zeros(2, device=self._device)  # gain, and offset in levels
-        self._tables = torch.zeros((256, TABLES), device=self._device)
+        self._tables = torch.zeros((ROWS, TABLES), device=self._device)
+        self._tables_of: Finish | None = None
         self._memory = LayerMemory(background, tau_s, self._device)
         self._face_memory = LayerMemory(Size(CROP_PX, CROP_PX), tau_s, self._device)
         self._edge = torch.from_numpy(soft_edge().copy()).to(self._device)[None, None]
@@ -214,7 +211,10 @@ class StylizeOnDevice:
         light = np.array([exposure.gain, exposure.offset * 255 + 0.5], np.float32)
         self._small.copy_(small)
         self._light.copy_(self._transfer.upload(light))
-        self._tables.copy_(self._transfer.upload(tables(with_mood(self.finish, exposure))))
+        finish = with_mood(self.finish, exposure)
+        if finish != self._tables_of:
+            self._tables_of = finish
+            self._tables.copy_(self._transfer.upload(tables(finish)))
         return picture
 
     def _uploaded_flow(self, flow: Flow) -> Tensor:
@@ -279,13 +279,6 @@ class StylizeOnDevice:
                 self._follow_face()
         state.to_crop = to_crop
         state.memory = tuple(tensor.clone() for tensor in memory.state)
-
-    def _steady_picture(self, flow: Tensor | None, first: bool, dt: float) -> None:
-        if first or flow is None or self._ready_for < LEAST:
-            self._picture.start()
-        else:
-            self._picture.move(flow, dt)
-            self._follow_picture()
 
 
 def _fixed_of(finish: Finish) -> tuple[object, ...]:

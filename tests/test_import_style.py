@@ -219,6 +219,7 @@ def test_wrong_words_are_one_sentence(own: Path, tmp_path: Path, capsys: pytest.
         ([file, "--kind", "cyclegan"], "invalid choice"),
         ([file, "--kind", "onnx", "--name", "../up"], "no name for a style"),
         ([file, "--kind", "onnx", "--name", "none"], "no name for a style"),
+        ([__file__, "--kind", "animegan3"], "takes nothing else"),
     ):
         assert main(words) == 2
         assert says in capsys.readouterr().err

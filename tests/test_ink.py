@@ -351,6 +351,26 @@ def test_thin_rims_in_the_photo_are_drawn_and_none_are_invented() -> None:
     assert np.median(without) > luma(SKIN[None])[0] - 5
 
 
+def test_a_mole_is_drawn_and_stays_where_it_is_on_the_face() -> None:
+    def spot(t: float, dx: int, ink: Ink) -> tuple[float, float]:
+        """Luma of the drawing where the mole is, and as far away on the same cheek."""
+        shift = np.array([[1.6, 0, dx - 180], [0, 1.6, -20]], np.float32)
+        photo = cv2.GaussianBlur(PHOTO, (0, 0), 2)
+        place = LANDMARKS[50, :2] + (4, 6)
+        cv2.circle(photo, tuple(int(v) for v in place), 1, (90, 50, 40), -1, cv2.LINE_AA)
+        photo = np.asarray(cv2.warpAffine(photo, shift, (512, 512), borderMode=cv2.BORDER_REPLICATE), np.uint8)
+        points = LANDMARKS.copy()
+        points[:, :2] = LANDMARKS[:, :2] @ shift[:, :2].T + shift[:, 2]
+        gray = luma(ink(styled(points, t=t, photo=photo)).rgb)
+        x, y = np.rint(place @ shift[:, :2].T + shift[:, 2]).astype(int)
+        return float(gray[y - 2 : y + 3, x - 2 : x + 3].min()), float(gray[y + 9 : y + 13, x - 2 : x + 3].min())
+
+    ink = Ink()
+    for t, dx in ((0.0, 0), (0.033, 6)):
+        mole, cheek = spot(t, dx, ink)
+        assert mole < cheek - 30
+
+
 def test_nothing_outside_of_the_face_changes() -> None:
     picture = Ink()(styled(drawing=PHOTO)).rgb
     (x0, y0), (x1, y1) = LANDMARKS[:, :2].min(0).astype(int), LANDMARKS[:, :2].max(0).astype(int) + 1

@@ -39,7 +39,7 @@ CREASE_TAU_S, LASHES_TAU_S = 0.4, 0.3
 LASHES_AT, LID_AT = (-0.02, 0.02, 0.06), (0.16, 0.22)  # places above the upper lid's edge, in eye widths
 FINE_PX = 64  # an eye wider than this is painted at single resolution: its edges are fine enough
 # Lights in the eye: across and along the iris from its centre, size (all in radii), strength.
-HIGHLIGHTS = ((-0.15, -0.42, 0.20, 0.95), (0.24, 0.40, 0.09, 0.7))
+HIGHLIGHTS = ((-0.22, -0.45, 0.17, 0.95), (0.24, 0.40, 0.08, 0.55))
 _ANGLES = np.linspace(0, 2 * np.pi, 20, endpoint=False, dtype=np.float32)
 SPOT = np.stack([np.cos(_ANGLES), 1.15 * np.sin(_ANGLES)], 1)  # outline of a light with radius 1
 # Lid line from the outer corner to the inner one: place along the lid, share of the full width.

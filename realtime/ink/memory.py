@@ -24,6 +24,7 @@ class FaceMemory:
         self.profile = profile
         self.face: Face | None = None  # as last seen
         self.seen_s = t
+        self.marks: NDArray[np.float32] = np.zeros((0, 6), np.float32)  # see `marks`
         self._values: dict[str, NDArray[np.float32]] = {}
         self._times_s: dict[str, float] = {}
         if profile is not None:
@@ -60,6 +61,10 @@ class FaceMemory:
     def due(self, name: str, every_s: float) -> bool:
         """Whether the value called `name` is to be measured: never was, or `every_s` ago and the face is to be seen."""
         return name not in self._times_s or (self.seen_s == self.t and self.t - self._times_s[name] >= every_s)
+
+    def since(self, name: str) -> float | None:
+        """Seconds since the value called `name` was measured; None if it never was."""
+        return self.t - self._times_s[name] if name in self._times_s else None
 
     def ease(self, name: str, target: ArrayLike, tau_s: float, weight: float = 1.0) -> NDArray[np.float32]:
         """The value called `name`, moved towards `target`; the first target is taken as it is.

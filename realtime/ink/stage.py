@@ -19,6 +19,7 @@ from realtime.ink.clean import clean
 from realtime.ink.eyes import draw_eyes, see_eyes
 from realtime.ink.face import sketch_face
 from realtime.ink.glasses import draw_glasses
+from realtime.ink.marks import draw_marks
 from realtime.ink.memory import FaceMemory
 from realtime.ink.mouth import draw_mouth
 from realtime.ink.touch_up import TouchUp
@@ -79,6 +80,7 @@ class Ink:
             eyes, seen = see_eyes(sketch, memory)
             canvas.cleaned = None
             clean(canvas, styled.lines, sketch, seen, memory)
+            draw_marks(canvas, sketch, memory)
             draw_mouth(canvas, sketch, memory)
             draw_brows(canvas, sketch, memory)
             draw_eyes(canvas, styled.lines, sketch, eyes, seen, memory)

@@ -70,7 +70,7 @@ def record(room: Room, path: Path, *, delay_s: float, seconds: float, deaf: tupl
             grabbed_s = 100.5 + n / 30
             room.until(grabbed_s + delay_s, deaf=deaf[0] <= grabbed_s < deaf[1])
             rgb = read_only(np.zeros((48, 64, 3), np.uint8))
-            file.send(Picture(rgb, grabbed_s + 40, grabbed_s, n))  # the source has a clock of its own
+            file.send(Picture(rgb, grabbed_s - 90, grabbed_s, n))  # the source has a clock of its own
 
 
 @pytest.mark.parametrize("delay_s", [0.05, 0.4])

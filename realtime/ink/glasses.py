@@ -147,8 +147,9 @@ def _look(face: FaceSketch, seat: _Seat, memory: FaceMemory) -> None:
     found = float(np.sqrt(max(below * across, 0.0)))
     odd = float(np.abs(RADII[path[0, MIRRORED]] - RADII[path[1]]).mean())
     worn = smoothstep(0.10, 0.14, found) * smoothstep(3.5, 1.5, float(apart)) * smoothstep(0.30, 0.18, odd)
-    # Wrinkles and shades cross the nose too, but fainter, or further down.
+    # Wrinkles and shades cross the nose too, but fainter, or further down;
     worn *= smoothstep(0.11, 0.19, float(across)) * smoothstep(0.24, 0.16, float(BRIDGE_Y[height]))
+    worn *= smoothstep(-0.15, -0.12, float(BRIDGE_Y[height]))  # nor do frowns between the brows
     # Nobody takes glasses off as often as a bowed head or a reflection hides them.
     sure = memory.get("glasses worn", 0.0)
     memory.ease("glasses worn", worn, WORN_TAU_S if worn > sure else TAKEN_OFF_TAU_S)

@@ -5,11 +5,12 @@ import pytest
 from realtime.controls import ACTIONS, MOST_WAITING, BusyError, Controls
 from realtime.errors import UsageError
 from realtime.ink.touch_up import TouchUp
-from realtime.keys import KEYS, Keys
+from realtime.keys import HELP, KEYS, Keys
 from realtime.layers import Finish
 from realtime.page import Page
 from realtime.reshape import Shape
 from realtime.settings import Background, Look
+from realtime.sinks.view import WINDOW_HELP
 from realtime.styles import Style
 
 STYLES = tuple(
@@ -98,6 +99,16 @@ def test_recording_is_started_and_ended_by_whoever_can() -> None:
 
 def test_every_key_has_an_action() -> None:
     assert set(KEYS.values()) == set(ACTIONS)
+
+
+def test_every_key_is_explained_in_the_window_and_in_the_readme() -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    table = readme[readme.index("## Keys in the preview window") : readme.index("## Profiles")]
+    explained = " ".join(keys for keys, _ in (*HELP, *WINDOW_HELP)).split()
+    for key in KEYS:
+        assert {" ": "space", "\x1b": "Esc"}.get(key, key) in explained
+    for key in explained:
+        assert f"`{key}`" in table or key in ("space", "Esc"), key
 
 
 def test_nothing_changes_before_the_loop_says_so() -> None:

@@ -315,3 +315,8 @@ def test_the_example_asks_as_it_should(
     assert "not between 0 and 1" in capsys.readouterr().err
     monkeypatch.setattr(example, "ADDRESS", "http://127.0.0.1:9")
     assert example.main([]) == 1
+
+
+def test_the_document_names_every_setting_and_action() -> None:
+    text = (Path(example.__file__).parent.parent / "docs" / "remote.md").read_text(encoding="utf-8")
+    assert [name for name in (*SETTABLE, *REMOTE_ACTIONS) if f"`{name}`" not in text] == []

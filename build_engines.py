@@ -35,7 +35,7 @@ from realtime.crop import CROP_PX
 from realtime.errors import EngineError, LiveToonError, UsageError
 from realtime.settings import ENGINES
 from realtime.styles import PASS_THROUGH, list_styles, load_style
-from realtime.stylize import generator_size
+from realtime.stylize import GENERATOR_PIXELS, generator_size
 from realtime.types import Size
 
 FRAME = Size(1280, 720)
@@ -256,8 +256,12 @@ def chosen_generators(style: str | None, frame: Size) -> list[tuple[Path, Size]]
     if style == PASS_THROUGH:
         raise UsageError("The style none is the camera's own picture: there is nothing to compile.")
     styles = list_styles(lambda line: print(line, file=sys.stderr)) if style is None else [load_style(style)]
-    square = Size(CROP_PX, CROP_PX)
-    found = [pair for s in styles for pair in ((s.background, generator_size(frame)), (s.face, square))]
+    found: list[tuple[Path, Size]] = []
+    for s in styles:
+        found.append((s.background, s.size or generator_size(frame, s.pixels or GENERATOR_PIXELS)))
+        if s.faces:
+            fixed = s.size if s.face == s.background else None
+            found.append((s.face, fixed or Size(CROP_PX, CROP_PX)))
     return list(dict.fromkeys(found))
 
 

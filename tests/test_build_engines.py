@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
@@ -21,6 +22,7 @@ from engines.network import gpu_network
 from engines.select import open_engine
 from engines.verify import Trial, trial_pictures
 from realtime.errors import EngineError
+from realtime.styles import load_style
 from realtime.stylize import generator_size
 from realtime.types import Size
 
@@ -334,3 +336,11 @@ class TestTensorRtForRtx:
     def test_running_needs_a_gpu_and_says_so(self, generator: Path) -> None:
         with pytest.raises(EngineError, match="tensorrt-rtx needs an NVIDIA GPU"):
             open_engine(generator, SIZE, "tensorrt-rtx", say=quiet)
+
+
+def test_a_picture_style_is_built_at_its_own_size_and_without_faces(monkeypatch: pytest.MonkeyPatch) -> None:
+    painted = replace(load_style("webtoon"), faces=False, picture=True, size=Size(512, 512))
+    smaller = replace(load_style("webtoon"), faces=False, picture=True, pixels=320 * 176)
+    monkeypatch.setattr(build_engines, "list_styles", lambda say: [painted, smaller])
+    found = build_engines.chosen_generators(None, Size(1280, 720))
+    assert [size for _, size in found] == [Size(512, 512), generator_size(Size(1280, 720), 320 * 176)]

@@ -22,19 +22,23 @@ WIDTH_DEGREES = 38.0
 FULL_CHROMA = 30.0  # levels from grey at which light changes by hue in full
 TINT_LEVELS = 40.0  # what a tint of 1 adds to Cr and Cb at the most
 
+Numbers = tuple[tuple[float, float, float], ...]  # of each range of hues: chroma, turn, light
+UNCHANGED: Numbers = ((1, 0, 0),) * 3
+
 Colours = NDArray[np.uint8]  # (65536, 3) by Cr + 256 Cb: Cr, Cb, 128 + what luma gains
 
 
 def graded(ycc: NDArray[np.uint16], finish: Finish) -> NDArray[np.uint16]:
     """(h, w, 3) YCrCb, in 1/256 of a level, with each colour as the finish wants it; tints come later."""
-    if colour_table(finish) is None:
+    numbers = colour_numbers(finish)
+    if numbers == UNCHANGED:
         return ycc
     whole = ycc >> 8
-    new = np.take(_changes(finish), whole[..., 1] + (whole[..., 2] << 8), axis=0)
-    return np.clip(ycc + new, 0, 65535).astype(np.uint16)
+    new = np.take(_changes(numbers), whole[..., 1] + (whole[..., 2] << 8), axis=0)
+    return cv2.add(ycc, new, dtype=cv2.CV_16U)
 
 
-def colour_numbers(finish: Finish) -> tuple[tuple[float, float, float], ...]:
+def colour_numbers(finish: Finish) -> Numbers:
     """Chroma, turn and light of warm, green and blue hues."""
     return (
         (finish.warm_chroma, 0.0, 0.0),
@@ -43,12 +47,15 @@ def colour_numbers(finish: Finish) -> tuple[tuple[float, float, float], ...]:
     )
 
 
-@lru_cache(maxsize=8)
 def colour_table(finish: Finish) -> Colours | None:
     """What each pair of Cr and Cb becomes; None where all stay as they are."""
     numbers = colour_numbers(finish)
-    if all(change == (1, 0, 0) for change in numbers):
-        return None
+    return None if numbers == UNCHANGED else _colour_table(numbers)
+
+
+# Kept by these numbers alone: the light of a room changes the finish often, and this table takes 20 ms to make.
+@lru_cache(maxsize=8)
+def _colour_table(numbers: Numbers) -> Colours:
     blue, red = np.mgrid[0:256, 0:256].astype(np.float32) - 128  # row: Cb, column: Cr
     angle, length = np.arctan2(red, blue), np.hypot(red, blue)
     gain, turn_by, light_by = np.ones_like(angle), np.zeros_like(angle), np.zeros_like(angle)
@@ -65,30 +72,29 @@ def colour_table(finish: Finish) -> Colours | None:
 
 
 @lru_cache(maxsize=8)
-def _changes(finish: Finish) -> NDArray[np.int32]:
+def _changes(numbers: Numbers) -> NDArray[np.int32]:
     """(65536, 3) by Cr + 256 Cb: what luma, Cr and Cb gain, in 1/256 of a level."""
-    colours = colour_table(finish)
-    assert colours is not None
     blue, red = np.divmod(np.arange(65536), 256)
     kept = np.stack([red, blue, np.full(65536, 128)], 1)
-    return np.ascontiguousarray(256 * (colours - kept)[:, [2, 0, 1]], np.int32)
+    return np.ascontiguousarray(256 * (_colour_table(numbers) - kept)[:, [2, 0, 1]], np.int32)
 
 
-@lru_cache(maxsize=8)
 def tint_tables(finish: Finish) -> NDArray[np.uint16]:
     """(2, 65536) by luma in 1/256 of a level: 128 levels + what Cr and Cb gain, in the same unit.
 
     Shades take one tint, lights another (split toning).
     """
+    return _tint_tables(((finish.shade_hue, finish.shade_tint), (finish.light_hue, finish.light_tint)))
+
+
+@lru_cache(maxsize=8)
+def _tint_tables(tints: tuple[tuple[float, float], tuple[float, float]]) -> NDArray[np.uint16]:
     luma = np.arange(65536) / 256 / 255
     shade, light = np.clip(1 - luma / 0.6, 0, 1), np.clip((luma - 0.4) / 0.6, 0, 1)
     shade = shade * np.clip(luma / 0.08, 0, 1)  # black stays black
     light = light * np.clip((1 - luma) / 0.08, 0, 1)  # and white white
     gain = np.zeros((2, 65536))
-    for share, hue, tint in (
-        (shade, finish.shade_hue, finish.shade_tint),
-        (light, finish.light_hue, finish.light_tint),
-    ):
+    for share, (hue, tint) in zip((shade, light), tints, strict=True):
         angle = _angle(_rgb_of_hue(hue))
         gain += TINT_LEVELS * tint * share * np.array([[np.sin(angle)], [np.cos(angle)]])
     return np.clip(256 * (128 + gain) + 0.5, 0, 65535).astype(np.uint16)

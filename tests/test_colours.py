@@ -56,3 +56,9 @@ def test_tints_colour_shades_and_lights_but_neither_black_nor_white() -> None:
     assert (red[0], blue[0], red[255], blue[255]) == (0, 0, 0, 0)
     shade = drawn((60, 60, 60), finish)
     assert shade[2] > shade[0] + 10
+
+
+def test_the_light_of_the_room_makes_no_new_table() -> None:
+    bright, dim = Finish(green_chroma=1.5), Finish(green_chroma=1.5, white=0.9)
+    assert colour_table(bright) is colour_table(dim)
+    assert tint_tables(bright) is tint_tables(dim)

@@ -21,6 +21,7 @@ import realtime.exposure_memory
 import realtime.layer_memory
 from engines.assets import model_file
 from engines.engine import Engine
+from engines.openvino_cpu import LandmarkNetwork
 from engines.select import open_engine
 from realtime.compose import Compose
 from realtime.crop import CROP_PX
@@ -106,7 +107,9 @@ class Studio:
         self._engine = engine
         self._say = say
         self._engines: dict[tuple[Path, Size], Engine] = {}
-        self.perceive = self._opened.enter_context(SharedPerceiver(*_perception_models()))
+        models = _perception_models()
+        network = LandmarkNetwork(models[0])
+        self.perceive = self._opened.enter_context(SharedPerceiver(*models, network=network))
 
     def __enter__(self) -> Self:
         return self

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.errors import ModelFileError
+from realtime.follow import Network, follow, pose_of
 from realtime.landmarks import FACE_OVAL
 from realtime.types import Face, Frame, Mask, RgbImage, Scene, Size, read_only
 
@@ -30,6 +31,7 @@ VIEW_MAX_PX = 1280  # longest side given to the landmarker: a face is cut to 256
 VIEW_MIN_PX = 96  # a smaller part of a frame holds no face worth drawing
 FACES_PER_VIEW = 6.0  # side of a close view over the face's height; the detector needs a face above 1/7 of its input
 STEP_MAX_MS = 1000
+LOOK_EVERY_S = 0.4  # while faces are followed: how often others are looked for
 EVERYWHERE: Mask = read_only(np.ones((2, 2), np.float32))  # the mask where nobody asks for one
 
 
@@ -53,14 +55,23 @@ class Perceiver:
     """
 
     def __init__(
-        self, face_model: Path, wide_person_model: Path, square_person_model: Path, max_faces: int = 4
+        self,
+        face_model: Path,
+        wide_person_model: Path,
+        square_person_model: Path,
+        max_faces: int = 4,
+        network: Network | None = None,
     ) -> None:
         """Opens the three MediaPipe models.
 
         `face_model`: face_landmarker.task. `wide_person_model`: selfie_segmentation_landscape.tflite, for wide frames.
         `square_person_model`: selfie_segmentation.tflite, for all others. With `max_faces` of 1 MediaPipe smooths
-        landmarks by itself, above it does not. Raises `ModelFileError`.
+        landmarks by itself, above it does not. network: follows faces that were found, at half the work; without it
+        MediaPipe does. Raises `ModelFileError`.
         """
+        self._network = network
+        self._known: tuple[Face, ...] = ()
+        self._looked_s = 0.0
         self._tasks: list[Any] = []
         self._landmarker = self._open(face_model, lambda: _landmarker(face_model, max_faces))
         self._wide = self._open(wide_person_model, lambda: _segmenter(wide_person_model))
@@ -94,12 +105,34 @@ class Perceiver:
         """The frame with its person mask (144x256 or 256x256; unwanted: `EVERYWHERE`) and its faces, largest first."""
         self._advance(frame)
         person = self._person(frame.rgb) if self.mask_wanted else EVERYWHERE
+        faces = self._followed(frame.rgb)
+        if len(faces) < max(1, len(self._known)) or self._is_time_to_look(frame.t):
+            faces = self._found(frame, faces)
+        self._known = faces if self._network is not None else ()
+        return Scene(frame, person, faces)
+
+    def _is_time_to_look(self, t: float) -> bool:
+        return len(self._known) < self._max_faces and not 0 <= t - self._looked_s < LOOK_EVERY_S
+
+    def _followed(self, rgb: RgbImage) -> tuple[Face, ...]:
+        """Those of the faces of the frame before that are still there."""
+        if self._network is None:
+            return ()
+        now = [follow(self._network, rgb, face.landmarks) for face in self._known]
+        return tuple(_distinct([_followed_face(points) for points in now if points is not None]))
+
+    def _found(self, frame: Frame, followed: tuple[Face, ...]) -> tuple[Face, ...]:
+        """What MediaPipe sees; a face that is followed stays as it is followed."""
+        self._looked_s = frame.t
         faces = self._faces_in(frame.rgb, self._view)
         if not faces:
-            faces = self._search(frame)
+            faces = self._search(frame) if not followed else ()
         elif self._view is not None and _leaves(faces[0], self._view, frame.size):
             self._view = _view_around(faces[0], frame.size)
-        return Scene(frame, person, faces)
+        if self._network is None:
+            return faces
+        new = [_followed_face(face.landmarks) for face in faces]
+        return tuple(sorted(_distinct([*followed, *new]), key=_height, reverse=True)[: self._max_faces])
 
     def reset(self) -> None:
         """Forgets the faces that were followed, the view and the clock's last value."""
@@ -107,6 +140,7 @@ class Perceiver:
         self._size = None
         self._view = None
         self._untried = []
+        self._known = ()
         self._detect(np.zeros((64, 64, 3), np.uint8))  # nothing to follow there: the landmarker drops its faces
 
     def close(self) -> None:
@@ -129,6 +163,7 @@ class Perceiver:
         self._last_t = frame.t
         if frame.size != self._size:
             self._size = frame.size
+            self._known = ()
             self._view = None
             self._untried = _views(frame.size)
             self._whole_search = True
@@ -240,6 +275,10 @@ def _quiet_stderr() -> Iterator[None]:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
+
+
+def _followed_face(landmarks: NDArray[np.float32]) -> Face:
+    return Face(read_only(landmarks), None, read_only(pose_of(landmarks)))
 
 
 def _height(face: Face) -> float:

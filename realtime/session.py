@@ -13,12 +13,13 @@ from functools import partial
 from pathlib import Path
 
 from engines.assets import model_file
+from engines.openvino_cpu import LandmarkNetwork
 from engines.select import list_engines
 from realtime.card import card
 from realtime.compose import Compose, PassThrough, read_background
 from realtime.controls import Controls
 from realtime.cores import allowed_cores
-from realtime.errors import SinkError, UsageError
+from realtime.errors import EngineError, SinkError, UsageError
 from realtime.filter import Filter
 from realtime.folder import convert_folder
 from realtime.governor import Governed, Governor
@@ -268,7 +269,8 @@ def _open_filter(
     face_model, wide, square = (model_file(name) for name in names)
     with ExitStack() as failed, ExitStack() as opened:
         failed.callback(stylize.close)
-        perceive = opened.enter_context(Perceiver(face_model, wide, square))
+        network = _landmark_network(face_model)
+        perceive = opened.enter_context(Perceiver(face_model, wide, square, network=network))
         ink = Ink(style.touch_up, look.expression, settings.person)
         compose = Compose(look.background, bool(settings.mirror), settings.only)
         steady = Steady(look.steadiness)
@@ -277,6 +279,13 @@ def _open_filter(
         failed.pop_all()
     drawing.show(look, style)
     return drawing
+
+
+def _landmark_network(face_model: Path) -> LandmarkNetwork | None:
+    try:
+        return LandmarkNetwork(face_model)
+    except (ImportError, EngineError):  # MediaPipe then does it all, which gives the same
+        return None
 
 
 def _pace(settings: Settings) -> Pace | None:

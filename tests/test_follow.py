@@ -1,0 +1,123 @@
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from skimage.data import astronaut
+
+from engines.assets import model_file
+from engines.openvino_cpu import LandmarkNetwork
+from realtime import perceive as module
+from realtime.follow import follow, pose_of, square_around
+from realtime.ink.face import yaw_of
+from realtime.perceive import Perceiver
+from realtime.types import Face, Frame
+
+PORTRAIT = astronaut()
+MODELS = ("face_landmarker.task", "selfie_segmentation_landscape.tflite", "selfie_segmentation.tflite")
+
+
+class Square:
+    """A network that finds the square's corners and middle, however sure it is told to be."""
+
+    side = 256
+
+    def __init__(self, sure: float = 1.0) -> None:
+        self.sure = sure
+        self.seen: NDArray[np.uint8] | None = None
+
+    def run(self, rgb: NDArray[np.uint8]) -> tuple[NDArray[np.float32], float]:
+        self.seen = rgb
+        return np.full((478, 3), (128, 128, 64), np.float32), self.sure
+
+
+def landmarks(x: float, y: float, half: float, turn: float = 0.0) -> NDArray[np.float32]:
+    points = np.zeros((478, 3), np.float32)
+    points[:4, :2] = [(-half, -half), (half, -half), (half, half), (-half, half)]
+    points[33, 0], points[263, 0] = -half / 2, half / 2
+    cos, sin = np.cos(turn), np.sin(turn)
+    points[:, :2] = points[:, :2] @ np.array([[cos, sin], [-sin, cos]]) + (x, y)
+    return points
+
+
+def test_the_square_is_upright_in_the_faces_own_direction_and_half_as_large_again() -> None:
+    matrix = square_around(landmarks(100, 60, 40), 256)
+    assert matrix @ np.array([128, 128, 1]) == pytest.approx((100, 60))
+    assert matrix @ np.array([0, 0, 1]) == pytest.approx((40, 0)), "1.5 times 80 px"
+    turned = square_around(landmarks(100, 60, 40, 0.5), 256)[:, :2]
+    assert np.arctan2(turned[1, 0], turned[0, 0]) == pytest.approx(0.5, abs=1e-4)
+
+
+def test_places_come_back_in_pixels_of_the_frame_with_their_depth() -> None:
+    frame = np.zeros((120, 200, 3), np.uint8)
+    now = follow(Square(), frame, landmarks(100, 60, 40))
+    assert now is not None
+    assert now[0] == pytest.approx((100, 60, 64 * 120 / 256), abs=1e-3)
+
+
+def test_what_is_no_face_any_more_is_lost() -> None:
+    frame = np.zeros((120, 200, 3), np.uint8)
+    assert follow(Square(sure=0.4), frame, landmarks(100, 60, 40)) is None
+
+
+def test_the_pose_says_which_way_the_head_is_turned() -> None:
+    points = landmarks(0, 0, 1)
+    points[234], points[454] = (-1, 0, -0.3), (1, 0, 0.3)
+    face = Face(points, None, pose_of(points))
+    assert 5 < abs(yaw_of(face)) < 20
+    assert np.sign(yaw_of(face)) == np.sign(yaw_of(Face(points)))
+
+
+@pytest.fixture(scope="module")
+def network() -> LandmarkNetwork:
+    return LandmarkNetwork(model_file(MODELS[0]))
+
+
+@pytest.fixture
+def following(network: LandmarkNetwork) -> Iterator[Perceiver]:
+    face, wide, square = (model_file(name) for name in MODELS)
+    with Perceiver(face, wide, square, network=network) as perceiver:
+        yield perceiver
+
+
+def moved(x: int) -> NDArray[np.uint8]:
+    return np.asarray(cv2.warpAffine(PORTRAIT, np.array([[1, 0, x], [0, 1, 0]], np.float32), (512, 512)), np.uint8)
+
+
+def test_a_face_is_followed_as_mediapipe_follows_it_and_looked_for_now_and_then(
+    following: Perceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[float] = []
+    found = following._faces_in
+
+    def counted(*given: Any) -> Any:
+        looks.append(0.0)
+        return found(*given)
+
+    monkeypatch.setattr(following, "_faces_in", counted)
+    face, wide, square = (model_file(name) for name in MODELS)
+    with Perceiver(face, wide, square) as mediapipe:
+        for n in range(20):
+            frame = Frame(moved(2 * n), n / 30, 0.0, n)
+            ours, theirs = following(frame).faces[0], mediapipe(frame).faces[0]
+            apart = np.abs(ours.landmarks - theirs.landmarks)[:, :2].mean()
+            assert apart < 1.2, "of a face of 105 px"
+    assert len(looks) == 1 + 1, f"at the start and after {module.LOOK_EVERY_S} s"
+
+
+def test_a_face_that_goes_is_lost_at_once_and_one_that_comes_is_found(following: Perceiver) -> None:
+    wall = np.asarray(cv2.resize(PORTRAIT[:60, 300:380], (512, 512)), np.uint8)
+    pictures = [PORTRAIT, PORTRAIT, wall, wall, PORTRAIT]
+    counts = [len(following(Frame(rgb, n / 30, 0.0, n)).faces) for n, rgb in enumerate(pictures)]
+    assert counts == [1, 1, 0, 0, 1]
+    following.reset()
+    assert following(Frame(wall, 1.0, 0.0, 9)).faces == ()
+
+
+def test_a_second_face_is_found_while_the_first_is_followed(following: Perceiver) -> None:
+    person = PORTRAIT[:, 90:346]
+    alone, both = np.hstack([person, np.full_like(person, 90)]), np.hstack([person, person])
+    counts = [len(following(Frame(both if n > 2 else alone, n / 30, 0.0, n)).faces) for n in range(18)]
+    assert counts[2] == 1 and counts[17] == 2

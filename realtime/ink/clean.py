@@ -46,7 +46,7 @@ def clean(canvas: Canvas, lines: GrayImage, face: FaceSketch, seen: list[float],
     x0, y0, x1, y1 = box
     inked = cv2.threshold(lines[y0:y1, x0:x1], INKED, 255, cv2.THRESH_BINARY)[1]
     holes: GrayImage = np.zeros_like(inked)
-    bare = 1 - are_worn(memory)
+    bare = (1 - are_worn(memory)) * sum(seen) / len(seen)  # before hidden eyes there are dark lenses, with rims
     for eye, visible in zip(EYES, seen, strict=True):
         _mark_eye(holes, inked, box, face, eye, visible)
     _mark_mouth(holes, inked, box, face)

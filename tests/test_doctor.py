@@ -175,5 +175,5 @@ def test_it_runs_where_nothing_is_installed(tmp_path: Path) -> None:
         [str(python), "-m", "realtime.doctor"], cwd=module.ROOT, capture_output=True, text=True, check=False
     )
     assert run.returncode == 1
-    assert "Packages that are not installed: av, mediapipe," in run.stdout
+    assert "Packages that are not installed: av, cv2-enumerate-cameras, mediapipe," in run.stdout
     assert run.stderr == ""

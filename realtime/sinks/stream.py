@@ -6,6 +6,7 @@ thread of `Threaded`; connecting and sending are in `relay.py`, or in the progra
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import shutil
@@ -148,6 +149,7 @@ class _Connection:
         self._reader: threading.Thread | None = None
         self._pipe: _Pipe | None = None
         self._container: Any = None
+        self._stream: Any = None
         self._closed = False
         self._started_s = 0.0
         self._connected = False
@@ -180,11 +182,13 @@ class _Connection:
             self._sound.close()
         if self._pipe is not None:
             self._pipe.end()
+        self._container = self._stream = self._sound = None
         try:
             process.wait(_LEAVE_S / 2 if self._connected else 0)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        gc.collect()  # PyAV's container and streams hold each other, 0.2 MB for every attempt that failed
         if self._reader is not None:
             self._reader.join()  # the process has ended, so its output has too
 

@@ -21,8 +21,9 @@ RECENT = 1.0  # 1 is a plain mean; higher, what is recent counts more
 MOVING_TAU_S = 0.5  # what moves without changing is averaged: held, it would blur from being moved again and again
 NOISE_LEAST = 0.5
 STILL_NOISE, CHANGED = 3.5, 15.0  # change of the picture, in units of its noise and in 1/255: none, and new
-AROUND_PX = 19  # at half size: what is new where nothing moves is drawn anew with its surroundings, which look
-# different beside it
+# What is new where nothing moves is drawn anew with its surroundings, so far at half size, and for so long: a generator
+# draws a wall otherwise beside a thing than alone.
+AROUND_PX, ANEW_S = 35, 0.07
 LAYER_STILL, LAYER_CHANGED = 8.0, 40.0  # the same of the layers, in 1/255
 INK_SHARE = 0.3  # ink varies more than colour
 CHANGE_HZ = 250.0  # how fast the new is taken where all is new
@@ -123,7 +124,7 @@ class LayerMemory:
         still = min(STILL_NOISE * noise, CHANGED / 2)
         changed = cv2.min((change - np.float32(still)) * np.float32(1 / (CHANGED - still)), 1)
         new_here = cv2.bitwise_and(rests, cv2.compare(changed, 1, cv2.CMP_GE))
-        around = cv2.bitwise_and(rests, cv2.dilate(new_here, np.ones((AROUND_PX, AROUND_PX), np.uint8)))
+        around = cv2.dilate(new_here, np.ones((AROUND_PX, AROUND_PX), np.uint8))
         drawn = cv2.absdiff(*(cv2.resize(of, half, interpolation=cv2.INTER_NEAREST) for of in (new, mean)))
         drawn = _most(cv2.blur(cv2.transform(drawn, _LESS_INK), (3, 3)))
         drawn = (drawn / np.float32(self.restless) - np.float32(LAYER_STILL)) * np.float32(
@@ -133,11 +134,13 @@ class LayerMemory:
         changed[around != 0] = 1
         if live is not None:
             changed = cv2.max(changed, live)
-        older = age / (age + np.float32(dt_s))
+        older = cv2.max(age, 0)
+        older /= older + np.float32(dt_s)
         kept = np.where(age < tau_s, 1 - older**RECENT, np.float32(-np.expm1(-dt_s / MOVING_TAU_S)) * (moving > 0))
         weight = cv2.max(kept, 1 - cv2.exp(np.float32(-dt_s * CHANGE_HZ) * changed * changed * changed))
         self._seen = cv2.cvtColor(cv2.blendLinear(picture, before, weight, 1 - weight), cv2.COLOR_RGB2RGBA)
         age = np.minimum(age + np.float32(dt_s), np.float32(tau_s) * (1 - changed) * (1 - changed))
+        age[around != 0] = -ANEW_S
         cv2.insertChannel(age, self._seen, _AGE)
         return weight
 

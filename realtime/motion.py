@@ -20,9 +20,9 @@ FLOW_LEAST_PX = 16  # side of the smallest picture that DIS works on
 FINEST_SCALE = 1  # steps are looked for down to half of its size
 STILL_PX = 0.03  # of a small pixel: shorter steps are noise; from twice as long on they count whole
 AROUND_PX = 15  # where a step must explain what changed
-EXPLAINS, EXPLAINS_NOT = 0.6, 0.7  # what a believed step, and one not believed, may leave of the change
+EXPLAINS, EXPLAINS_NOT = 0.55, 0.65  # what a believed step, and one not believed, may leave of the change
 MORE_THAN_NOISE, SURELY_MORE = 1.5, 2.0  # change over that of the calmest tenth: from there on it may leave more
-EASIER = 0.2  # by so much
+EASIER = 0.25  # by so much
 CHANGE_LEAST = 0.3  # of 255: change that needs no explanation
 
 

@@ -76,7 +76,7 @@ def test_what_stands_beside_a_change_is_drawn_anew_too() -> None:
     changed[:, :8] = 255 - changed[:, :8]
     beside = memory(layers(104), 1 / 30, changed).flat  # a generator draws a wall otherwise beside a thing than alone
     assert beside[:, 8:22].min() > 103.9
-    assert beside[:, 40:].max() < 101
+    assert beside[:, 58:].max() < 101
 
 
 def test_a_frame_that_none_were_drawn_for_shows_what_is_remembered_moved_along() -> None:

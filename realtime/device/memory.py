@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from realtime.device.resample import box_blurred, highest, pixels, resized, taken
 from realtime.layer_memory import (
+    ANEW_S,
     AROUND_PX,
     CHANGE_HZ,
     CHANGED,
@@ -92,15 +93,17 @@ class LayerMemory:
         still = (STILL_NOISE * noise).clamp_max(CHANGED / 2)
         changed = ((highest(change, 3) - still) / (CHANGED - still)).clamp_max(1)
         rests = self._moving == 0
-        around = highest((rests & (changed >= 1)).to(torch.float32), AROUND_PX) * rests
+        around = highest((rests & (changed >= 1)).to(torch.float32), AROUND_PX)
         apart = (new[..., ::2, ::2] - mean[..., ::2, ::2]).abs() * self._ink_share
         apart = (_most(box_blurred(apart, 3)) - LAYER_STILL) / (LAYER_CHANGED - LAYER_STILL)
         changed = changed.maximum(apart).clamp(0, 1).maximum(around).maximum(self.live)
 
         held = -torch.expm1(-dt / MOVING_TAU_S) * self._moving
-        kept = torch.where(age < self._tau_s * (1 - _ROUNDING), 1 - (age / (age + dt)) ** RECENT, held)
+        older = age.clamp_min(0)
+        kept = torch.where(age < self._tau_s * (1 - _ROUNDING), 1 - (older / (older + dt)) ** RECENT, held)
         weight = kept.maximum(-torch.expm1(-dt * CHANGE_HZ * changed**3))
-        self._age.copy_((age + dt).minimum(self._tau_s * (1 - changed) ** 2))
+        older = (age + dt).minimum(self._tau_s * (1 - changed) ** 2)
+        self._age.copy_(torch.where(around > 0, -ANEW_S, older))
         self._picture.copy_(before + (picture - before) * weight)
         self._mean.copy_(mean + (new - mean) * resized(weight, self._size))
 

@@ -229,7 +229,7 @@ class TestWords:
             (["--size", "wide"], 2, "no size like 1280x720"),
             (["--gpu", "sm90"], 2, "cannot compile for sm90 here. --gpu takes: all, current, sm75"),
             (["--style", "none"], 2, "nothing to compile"),
-            (["--style", "webtun"], 2, "did you mean webtoon?"),
+            (["--style", "webtun"], 2, "did you mean webtoon"),
             ([], 5, "There is no NVIDIA GPU here to compile for"),
         ],
     )

@@ -4,7 +4,7 @@
 # make test-preview  the preview's window on a virtual screen, with real keys: xvfb, openbox and xdotool are needed
 # make test-rtx  the tests that need TensorRT for RTX, which is fetched (150 MB); no GPU is needed
 # make test-streams  streaming to real servers, which are fetched from Debian's packages
-# make test-virtualcam  the virtual camera on a real v4l2loopback, in a virtual machine of Debian's packages (3 minutes)
+# make test-virtualcam  the virtual camera on a real v4l2loopback, in a virtual machine of Debian's packages (minutes)
 # make gpu     the tests that need an NVIDIA GPU, and its figures: bench/results/gpu-*.json
 # make soak    two hours of the filter with faults, on a clock of its own (takes about one): out/soak.json, out/soak.svg
 # make faults  the tests that kill, stop and starve real processes, and a long search for leaks and bad input

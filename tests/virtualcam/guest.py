@@ -54,7 +54,7 @@ BARS = [
 ]
 WITHIN = 4  # levels of 255: what YUV and rounding cost
 FOLDER = Path("/tmp/virtualcam")
-PATIENCE_S = 120.0  # a fifth of it is enough where nobody else uses the processors
+PATIENCE_S = 240.0  # a fraction of it is enough where nobody else uses the processors
 
 Bytes = NDArray[np.uint8]
 

@@ -225,6 +225,12 @@ def test_what_the_sender_says_is_shown_without_the_key(monkeypatch: pytest.Monke
     assert KEY not in said[0]
 
 
+def test_a_reason_comes_without_what_only_its_makers_understand() -> None:
+    text = "11:25:26.612968/SRT:RcvQ:w1!W:SRT.cn: processAsyncConnectRequest: Incorrect passphrase"
+    assert stream._FROM.sub("", text) == "processAsyncConnectRequest: Incorrect passphrase"
+    assert stream._FROM.sub("", "[rtmp @ 0x55e] Server error: denied") == "Server error: denied"
+
+
 def test_srt_without_ffmpeg_is_a_sentence_with_the_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     url = "srt://h:9000?passphrase=secret12345"
     monkeypatch.setenv("PATH", "")

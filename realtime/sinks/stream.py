@@ -42,7 +42,7 @@ _TICKS_HZ = 90_000
 _REPEAT_S = 1.0  # without a picture: servers drop a stream that stands still
 _CONNECTS_S, _STALLS_S = 10.0, 10.0
 _LEAVE_S = 4.0  # for the end of a stream on a slow line
-_FROM = re.compile(r"^\[\w+ @ \w+\] ")  # which part of ffmpeg says it
+_FROM = re.compile(r"^(\[\w+ @ \w+\] |\d[^ ]*/SRT\S* )")  # which part of ffmpeg or libsrt says it
 _PROGRESS = re.compile(r"\w+=")  # what ffmpeg says while all is well
 _LIVE = {"preset": "veryfast", "tune": "zerolatency", "sc_threshold": "0", "forced-idr": "1", "crf": "20"}
 

@@ -22,6 +22,7 @@ from realtime.profile import Profile
 # Landmarks keep a third of it on shut eyes and up to .45 in a wink, when the other eye is this open or wider; and never
 # less than a lid distance over the eye's width.
 CLOSED, CLOSED_WINKING, TO_OPEN = 0.33, 0.42, 0.28
+RISING = 0.6  # power of how far it is open with which a lid rises: nearly in proportion from the first moment on
 OTHER_OPEN = (0.6, 0.85)
 CLOSED_AT_LEAST = 0.05
 NARROW = 0.5  # share below which an eye is blinking or winking, not narrow
@@ -142,7 +143,7 @@ def _shape_eye(face: FaceSketch, memory: FaceMemory, side: int, usual: float, ot
     # A closing lid sinks all the way to the lower one.
     share = openness / usual
     exaggerated = clamp((1 + (share - 1) * face.expression) / share, 0.5, 1.3) if opened > 0 else 1.0
-    upper = lower + (upper - lower) * (opened * exaggerated)
+    upper = lower + (upper - lower) * (opened**RISING * exaggerated)
     upper, lower = (p + ((p - centre) @ right)[:, None] * right * (stretch - 1) for p in (upper, lower))
 
     off = float((iris - centre) @ right)

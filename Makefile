@@ -14,7 +14,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
 
-.PHONY: demo run test test-preview test-streams test-rtx test-virtualcam gpu soak faults check setup setup-dev clean clean-all
+.PHONY: speed demo run test test-preview test-streams test-rtx test-virtualcam gpu soak faults check setup setup-dev clean clean-all
 
 demo: setup
 	@mkdir -p out
@@ -49,6 +49,12 @@ gpu:
 	@$(PYTHON) bootstrap.py --dev --gpu --rtx
 	@$(RUN) -m engines.assets
 	@$(RUN) -m bench.gpu
+
+speed: setup-dev
+	@mkdir -p out
+	@$(RUN) -m bench.speed --rounds 3 --scaling --json out/speed.json
+	@$(RUN) -m bench.speed --engine openvino:fp32 --json out/speed-f32.json
+	@$(RUN) -m bench.peers --json out/speed-peers.json
 
 soak: setup-dev
 	@mkdir -p out

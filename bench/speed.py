@@ -134,8 +134,8 @@ def measured(tree: Path, clip: str, frames: int, rounds: int, extra: Sequence[st
     live = ["--pace", "live", "--seconds", seconds, *extra]
     found: dict[str, list[Run]] = {"all": [], "live": [], "pattern": []}
     for _ in range(rounds):
-        found["all"].append(throughput(tree, clip, frames, extra))
-        found["live"].append(run_once(tree, ["--source", clip, *live]))
+        found["all"].append(throughput(tree, clip, frames, [*extra, "--loop"]))
+        found["live"].append(run_once(tree, ["--source", clip, "--loop", *live]))
         found["pattern"].append(run_once(tree, ["--source", "test:1280x720@30", *live]))
     return {name: figures(runs) for name, runs in found.items()}
 

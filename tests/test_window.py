@@ -33,6 +33,7 @@ SIZE = (640, 360)
 UNDECORATED = """<openbox_config xmlns="http://openbox.org/3.4/rc">
 <applications><application class="*"><decor>no</decor></application></applications></openbox_config>"""
 PATIENCE_S = 40.0
+TRIES = 10
 
 
 class Screen:
@@ -77,9 +78,29 @@ class Screen:
     def window(self) -> str:
         return self.xdotool("search", "--name", "^LiveToon$").strip().rpartition("\n")[2]
 
-    def press(self, *keys: str) -> None:
-        """On the keyboard of the screen: its window manager has given a new window the focus."""
-        self.xdotool("key", "--delay", "200", *keys)
+    def press(self, key: str, done: Callable[[], bool], wait_s: float = 10.0) -> None:
+        """A key of the screen's keyboard, and again after a while: Qt loses keys where a window hardly gets to run."""
+        for _ in range(TRIES):
+            self.xdotool("key", key)
+            end_s = time.monotonic() + wait_s
+            while time.monotonic() < end_s:
+                if done():
+                    return
+                time.sleep(0.1)
+        self.shot("never")
+        raise AssertionError(f"{key} does not do it. {self.log.read_text()}")
+
+    def see(self, key: str, what: Callable[[RgbImage], bool], name: str = "", wait_s: float = 10.0) -> None:
+        """A key, and what the window shows then."""
+
+        def seen() -> bool:
+            try:
+                return what(self.shot())
+            except (KeyError, OSError):
+                return False  # the window is about to change its place
+
+        self.press(key, seen, wait_s)
+        self.shot(name)
 
     def shot(self, name: str = "") -> RgbImage:
         """What the window shows, at its place on the screen."""
@@ -150,43 +171,40 @@ def test_the_window_from_its_first_card_to_its_last_key(screen: Screen) -> None:
     assert starts.shape == raw.shape
     screen.until(lambda rgb: drawn(rgb) and has_status(rgb), "preview")
 
-    screen.press("v")
-    screen.until(lambda rgb: is_photo(rgb, 20, 150), "split-middle")
-    screen.press(*["comma"] * 6)
-    screen.until(lambda rgb: is_photo(rgb, 20, 100) and not is_photo(rgb, 180, 230), "split-fifth")
-    screen.press("v", "h")
-    screen.until(lambda rgb: not is_photo(rgb, 20, 150) and rgb[100:260, 240:400].mean() < 90, "help")
-    screen.press("h", "c")
-    screen.until(lambda rgb: drawn(rgb) and not has_status(rgb), "clean")
-    screen.press("c", "f")
-    screen.until(lambda rgb: rgb.shape == (SCREEN[1], SCREEN[0], 3) and rgb.std() > 25, "full-screen")
-    screen.press("Escape")
-    screen.until(lambda rgb: rgb.shape == raw.shape and rgb.std() > 25, "window-again")
+    screen.see("v", lambda rgb: is_photo(rgb, 20, 150), "split-middle")
+    screen.see("comma", lambda rgb: is_photo(rgb, 20, 100) and not is_photo(rgb, 180, 230), "split-fifth", 0.5)
+    screen.see("v", lambda rgb: drawn(rgb) and has_status(rgb))
+    screen.see("h", lambda rgb: rgb[100:260, 240:400].mean() < 90, "help")
+    screen.see("h", lambda rgb: rgb[100:260, 240:400].mean() > 90)
+    screen.see("c", lambda rgb: drawn(rgb) and not has_status(rgb), "clean")
+    screen.see("c", has_status)
+    screen.see("f", lambda rgb: rgb.shape == (SCREEN[1], SCREEN[0], 3) and rgb.std() > 25, "full-screen")
+    screen.see("Escape", drawn, "window-again")
 
     def colour(rgb: RgbImage) -> float:
         return float(np.ptp(rgb[:300].astype(int), axis=2).mean())
 
     before = colour(screen.shot())
-    screen.press("n")
-    screen.until(lambda rgb: drawn(rgb) and colour(rgb) < before / 3, "manga")
-    screen.press("p", "s", "r", "v")
-    screen.until(lambda rgb: is_photo(rgb, 20, 100), "split-again")
-    screen.press("space")
-    screen.until(lambda rgb: rgb[:300].std() < 25, "paused")
-    screen.press("space")
-    screen.until(lambda rgb: is_photo(rgb, 20, 100), "on-again")
+    screen.see("n", lambda rgb: drawn(rgb) and colour(rgb) < before / 3, "manga", 40)
+    screen.see("p", lambda rgb: drawn(rgb) and colour(rgb) > before / 2)
+    screen.press("s", lambda: any(screen.folder.glob("livetoon-*.png")))
+    screen.press("r", lambda: "Recording to" in screen.log.read_text())
+    screen.see("v", lambda rgb: is_photo(rgb, 20, 100), "split-again")
+    screen.see("space", lambda rgb: rgb[:300].std() < 25, "paused")
+    screen.see("space", lambda rgb: is_photo(rgb, 20, 100), "on-again")
 
     screen.child().kill()
     screen.until(lambda rgb: drawn(rgb), "opened-again")
-    screen.press("r", "q")
-    assert screen.program.wait(30) == 0
+    screen.press("r", lambda: "Recorded" in screen.log.read_text())
+    screen.press("q", lambda: screen.program.poll() is not None)
+    assert screen.program.returncode == 0
     log = screen.log.read_text()
     for word in ("Paused", "Goes on", "Snapshot", "Recording to", "Recorded", "opened again"):
         assert word in log
     assert "Traceback" not in log
 
     clips = list(screen.folder.glob("*.mp4"))
-    assert len(clips) == 2 and len(list(screen.folder.glob("livetoon-*.png"))) == 1
+    assert len(clips) >= 2 and any(screen.folder.glob("livetoon-*.png"))
     seen = 0
     for path in clips:
         with av.open(str(path)) as clip:

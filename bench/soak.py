@@ -27,6 +27,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from bench.earlier import version_now
 from bench.watermark import FOUND_R, found_r, marked
 from engines.assets import model_file
 from engines.select import open_engine
@@ -419,7 +420,7 @@ def main(arguments: Sequence[str]) -> int:
 
     figures = soak(given.hours, given.switches, given.restarts, say)
     found = leaks(figures)
-    told: dict[str, Any] = {"soak": figures}
+    told: dict[str, Any] = {"version": version_now(), "soak": figures}
     if given.reopen:
         told["reopen"] = reopen_models(given.reopen, say)
         found += [f"models and engines opened anew: {leak}" for leak in leaks(told["reopen"])]

@@ -79,6 +79,8 @@ def check_packages() -> Iterator[Finding]:
     pins = dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE))
     found, lacking = [], []
     for requirement in project["dependencies"]:
+        if not _wanted_here(requirement):
+            continue
         name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
         installed = _version(name)
         if installed is None:
@@ -99,6 +101,12 @@ def check_packages() -> Iterator[Finding]:
                 f"Run: {sys.executable} -m pip uninstall -y {name} && {sys.executable} -m {again}",
                 essential=True,
             )
+
+
+def _wanted_here(requirement: str) -> bool:
+    """Whether this system is meant: no other marker is used, and `packaging` may be missing where a doctor is needed."""
+    marker = re.search(r"sys_platform *(==|!=) *'(\w+)'", requirement)
+    return marker is None or (marker[1] == "==") == (sys.platform == marker[2])
 
 
 def check_system_libraries() -> Iterator[Finding]:

@@ -104,7 +104,7 @@ def check_packages() -> Iterator[Finding]:
 
 
 def _wanted_here(requirement: str) -> bool:
-    """Whether this system is meant: no other marker is used, and `packaging` may be missing where a doctor is needed."""
+    """Whether this system is meant: no other marker is used, and `packaging` may be missing here."""
     marker = re.search(r"sys_platform *(==|!=) *'(\w+)'", requirement)
     return marker is None or (marker[1] == "==") == (sys.platform == marker[2])
 

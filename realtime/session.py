@@ -46,7 +46,7 @@ from realtime.settings import (
     settings_from_arguments,
 )
 from realtime.sinks import open_recording, open_sinks, open_virtual_cameras
-from realtime.sinks.picture import write_picture
+from realtime.sinks.picture import SETTLED_S, is_one_picture, write_picture
 from realtime.sinks.preview import Preview
 from realtime.sinks.recorder import Recorder
 from realtime.sinks.virtualcam import anybody_watches
@@ -87,6 +87,9 @@ def run(arguments: Sequence[str], say: Say) -> int:
     if settings.folder:
         return _convert_folder(settings, style, say)
     read = partial(settings_from_arguments, arguments)
+    unlimited = settings.frames is None and settings.seconds is None
+    if unlimited and settings.sinks and all(is_one_picture(sink) for sink in settings.sinks):
+        settings = replace(settings, seconds=SETTLED_S)  # the run is over when its picture is
     return _run_filter(settings, style, Stop(settings.frames, settings.seconds), say, read)
 
 

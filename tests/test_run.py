@@ -71,6 +71,13 @@ def test_a_picture_becomes_a_drawn_picture(tmp_path: Path) -> None:
     assert drawn[:, 100].mean() - drawn[:, 540].mean() > 60, "the edge is kept"
 
 
+def test_one_picture_needs_a_second_of_a_clip(tmp_path: Path) -> None:
+    out, stats = tmp_path / "out.png", tmp_path / "s.json"
+    assert run.main(["--source", "demo", "--style", "none", "--sink", str(out), "--stats", str(stats)]) == 0
+    assert json.loads(stats.read_text())["frames_in"] == 30
+    assert cv2.imread(str(out)) is not None
+
+
 def test_live_test_pattern_is_paced_and_counted(tmp_path: Path) -> None:
     stats = tmp_path / "s.json"
     words = ["--source", "test:320x180@30", "--sink", "null", "--pace", "live", "--seconds", "1", "--stats", str(stats)]

@@ -77,6 +77,9 @@ def test_the_size_a_network_is_fixed_to_is_read_from_its_file(own: Path) -> None
 def test_a_near_name_is_suggested(own: Path) -> None:
     with pytest.raises(UsageError, match="did you mean webtoon"):
         load_style("webton")
+    with pytest.raises(UsageError) as mistaken:
+        load_style("non")
+    assert "none" not in str(mistaken.value), "nobody shows the raw picture by a mistake"
     with pytest.raises(UsageError, match=r"there are: .*webtoon"):
         load_style("zzz")
 

@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 
 from realtime.errors import SinkError
+from realtime.settings import PICTURE_SUFFIXES
 from realtime.sinks.output import check_output
 from realtime.types import Picture
 
-_SETTLED_S = 1.0  # media time after which smoothing has settled and a camera has found its exposure
+SETTLED_S = 1.0  # media time after which smoothing has settled and a camera has found its exposure
 _NUMBER = re.compile(r"%0?\d*d")
 _JPEG_QUALITY = 95
 
@@ -20,6 +21,11 @@ _JPEG_QUALITY = 95
 def is_sequence(path: Path) -> bool:
     """Whether the file's name holds a place for a number, as in frames/%05d.png."""
     return _NUMBER.search(path.name) is not None
+
+
+def is_one_picture(uri: str) -> bool:
+    """Whether the sink is one picture file, which needs no more than `SETTLED_S` of a source."""
+    return Path(uri).suffix.lower() in PICTURE_SUFFIXES and not is_sequence(Path(uri))
 
 
 class PictureFile:
@@ -43,7 +49,7 @@ class PictureFile:
         if self._first_t is None:
             self._first_t = picture.t
         self._kept = picture
-        if picture.t - self._first_t >= _SETTLED_S:
+        if picture.t - self._first_t >= SETTLED_S:
             self._write()
 
     def close(self) -> None:

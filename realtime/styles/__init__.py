@@ -79,7 +79,7 @@ def load_style(name_or_folder: str) -> Style:
     folders = _folders()
     if name_or_folder in folders:
         return _read(folders[name_or_folder])
-    names = [*sorted(folders), PASS_THROUGH]
+    names = sorted(folders)  # without the pass-through, which nobody may get by a mistake
     near = difflib.get_close_matches(name_or_folder, names, n=2, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(names)}."
     raise UsageError(f"There is no style '{name_or_folder}': {hint}")

@@ -5,16 +5,14 @@ Comes in: command-line words. Goes out: an exit code. Runs on the main thread.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from engines.assets import model_file
 from engines.openvino_cpu import LandmarkNetwork
-from engines.select import list_engines
 from realtime.card import card
 from realtime.compose import Compose, PassThrough, read_background
 from realtime.controls import Controls
@@ -27,6 +25,7 @@ from realtime.hold import Hold
 from realtime.idle import Idle
 from realtime.ink import Ink
 from realtime.keys import HELP, Keys
+from realtime.listing import list_what
 from realtime.loop import Stop, run_loop
 from realtime.open_style import Opened, OpenStyle, TwoStyles, open_look
 from realtime.perceive import Perceiver
@@ -50,7 +49,7 @@ from realtime.sinks.picture import SETTLED_S, is_one_picture, write_picture
 from realtime.sinks.preview import Preview
 from realtime.sinks.recorder import Recorder
 from realtime.sinks.virtualcam import anybody_watches
-from realtime.source import LastingSource, list_cameras, open_lasting_source
+from realtime.source import LastingSource, open_lasting_source
 from realtime.stats import Stats, audio_advice, stats_line, write_stats
 from realtime.steady import Steady
 from realtime.style_loader import StyleLoader, Wish
@@ -67,7 +66,7 @@ def run(arguments: Sequence[str], say: Say) -> int:
     """Does what the command line asks; raises `LiveToonError` for what the user must act on."""
     settings = settings_from_arguments(arguments)
     if settings.list_what is not None:
-        return _list(settings.list_what, settings.as_json, say)
+        return list_what(settings.list_what, settings.as_json, say)
     style = None if settings.look.style == PASS_THROUGH else load_style(settings.look.style)
     _check_look(settings.look, settings)
     if settings.gallery is not None:
@@ -338,40 +337,3 @@ def _save(picture: Picture, path: Path, say: Say) -> None:
         say(f"No snapshot: {error}")
     else:
         say(f"Snapshot: {path.absolute()}")
-
-
-def _list(what: str, as_json: bool, say: Say) -> int:
-    """Prints the cameras, styles or engines, a line each or as one JSON array."""
-    rows: list[dict[str, object]]
-    if what == "cameras":
-        rows = [asdict(camera) for camera in list_cameras()]
-    elif what == "engines":
-        rows = [asdict(engine) for engine in list_engines()]
-    else:
-        from engines.import_style import KINDS
-        from realtime.styles.paintings import COUNT, PAINTING, PICTURE, paintings_here
-
-        rows = [{"name": s.name, "title": s.title, "licence": s.licence} for s in list_styles(say)]
-        rows.append({"name": PASS_THROUGH, "title": "pass-through: the camera's own picture", "licence": ""})
-        if paintings_here():
-            title = f"{COUNT} paintings, joined by + ({PAINTING}3+12)"
-            rows.append({"name": f"{PAINTING}0..{COUNT - 1}", "title": title, "licence": "Apache-2.0"})
-            rows.append({"name": f"{PICTURE}PATH", "title": "as any picture is painted", "licence": "Apache-2.0"})
-        if not as_json:
-            say("Weights of others, if you have them: python -m engines.import_style FILE --kind KIND")
-            for name, kind in KINDS.items():
-                say("  " + "  ".join(word for word in (name, kind.title, kind.where, kind.licence) if word))
-    if as_json:
-        print(json.dumps(rows, default=str))
-    elif rows:
-        for row in rows:
-            print("  ".join(_words(value) for value in row.values() if value not in (None, "", ())))
-    else:
-        say(f"There are no {what} here.")
-    return 0
-
-
-def _words(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -3,7 +3,8 @@
 Comes in: a frame and the face's landmarks in the frame before. Goes out: its landmarks now, or None when it is lost. On
 the thread of the stage perceive. It does what MediaPipe's graph does between two detections (Kartynnik et al.,
 "Real-time Facial Surface Geometry from Monocular Video on Mobile GPUs", 2019): the network sees an upright square
-around the face of before, 1.5 times its longer side; without the graph that is half of the work.
+around the face of before, 1.5 times its longer side; without the graph that is half of the work. A face that jumped is
+not in the square's middle, where the network is exact: then it looks again.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from realtime.types import RgbImage
 Points = NDArray[np.float32]
 
 AROUND = 1.5  # side of the square over the longer side of the face's box
+JUMPED = 0.05  # of that longer side: from there on the eyes shake from frame to frame unless it looks again
 SURE = 0.5
 RIGHT_EYE_CORNER, LEFT_EYE_CORNER = 33, 263  # the outer ones: the line between them is made level
 YAW_OF_DEPTH = 0.82  # MediaPipe's head pose over the angle that the depths of the temples make, on five clips
@@ -36,7 +38,15 @@ class Network(Protocol):
 
 def follow(network: Network, rgb: RgbImage, before: Points) -> Points | None:
     """The (478, 3) landmarks in pixels of the frame, z in the same unit; None where there is no face any more."""
-    to_frame = square_around(before, network.side)
+    now = _look(network, rgb, before)
+    if now is None or not _jumped(before, now):
+        return now
+    return _look(network, rgb, now)
+
+
+def _look(network: Network, rgb: RgbImage, around: Points) -> Points | None:
+    """The landmarks that the network sees in the square around these."""
+    to_frame = square_around(around, network.side)
     centred = to_frame.copy()  # OpenCV's places are pixel centres
     centred[:, 2] += to_frame[:, :2] @ np.array([0.5, 0.5], np.float32) - 0.5
     square = (network.side, network.side)
@@ -50,10 +60,21 @@ def follow(network: Network, rgb: RgbImage, before: Points) -> Points | None:
     return now
 
 
+def _jumped(before: Points, now: Points) -> bool:
+    (was, longer), (middle, _) = _box(before), _box(now)
+    return bool(np.abs(middle - was).max() > JUMPED * longer)
+
+
+def _box(landmarks: Points) -> tuple[Points, float]:
+    """Middle and longer side, at least 1, of the box around the landmarks."""
+    low, high = landmarks[:, :2].min(axis=0), landmarks[:, :2].max(axis=0)
+    return (low + high) / 2, max(float((high - low).max()), 1.0)
+
+
 def square_around(landmarks: Points, side: int) -> Points:
     """The (2, 3) affine map from a square of `side` pixels, upright around the face, to the frame."""
-    low, high = landmarks[:, :2].min(axis=0), landmarks[:, :2].max(axis=0)
-    middle, reach = (low + high) / 2, AROUND * max(float((high - low).max()), 1.0)
+    middle, longer = _box(landmarks)
+    reach = AROUND * longer
     level = landmarks[LEFT_EYE_CORNER, :2] - landmarks[RIGHT_EYE_CORNER, :2]
     angle = float(np.arctan2(level[1], level[0]))
     cos, sin = np.cos(angle) * reach / side, np.sin(angle) * reach / side

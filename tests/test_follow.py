@@ -26,10 +26,10 @@ class Square:
 
     def __init__(self, sure: float = 1.0) -> None:
         self.sure = sure
-        self.seen: NDArray[np.uint8] | None = None
+        self.runs = 0
 
     def run(self, rgb: NDArray[np.uint8]) -> tuple[NDArray[np.float32], float]:
-        self.seen = rgb
+        self.runs += 1
         return np.full((478, 3), (128, 128, 64), np.float32), self.sure
 
 
@@ -55,6 +55,28 @@ def test_places_come_back_in_pixels_of_the_frame_with_their_depth() -> None:
     now = follow(Square(), frame, landmarks(100, 60, 40))
     assert now is not None
     assert now[0] == pytest.approx((100, 60, 64 * 120 / 256), abs=1e-3)
+
+
+class Bright(Square):
+    """A network whose face is the bright part of what it sees."""
+
+    def run(self, rgb: NDArray[np.uint8]) -> tuple[NDArray[np.float32], float]:
+        self.runs += 1
+        y, x = np.nonzero(rgb[..., 0] > 128)
+        points = np.full((478, 3), (x.min(), y.min(), 0), np.float32)
+        points[0, :2] = x.max(), y.max()
+        return points, 1.0
+
+
+@pytest.mark.parametrize(("x", "looks"), [(103, 1), (112, 2)])
+def test_a_face_that_jumped_is_looked_at_again_in_the_middle_of_the_square(x: int, looks: int) -> None:
+    frame = np.zeros((120, 200, 3), np.uint8)
+    frame[20:101, x - 40 : x + 41] = 255
+    network = Bright()
+    now = follow(network, frame, landmarks(100, 60, 40))
+    assert now is not None
+    assert now[:2, 0].mean() == pytest.approx(x, abs=1)
+    assert network.runs == looks
 
 
 def test_what_is_no_face_any_more_is_lost() -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from realtime.types import Flow, GrayImage, Mask, RgbImage
 
-FLOW_PIXELS = 320 * 180  # of the small grey picture that motion is looked for in
+FLOW_PIXELS = 400 * 225  # of the small grey picture that motion is looked for in
 FLOW_LEAST_PX = 16  # side of the smallest picture that DIS works on
 FINEST_SCALE = 1  # steps are looked for down to half of its size
 STILL_PX = 0.03  # of a small pixel: shorter steps are noise; from twice as long on they count whole

@@ -2,7 +2,8 @@
 
 Comes in: what the generator would draw from, how it moved and the time since the last frame. Goes out: yes or no. On
 the filter's thread, one for each picture region. A room changes slowly and a person mostly moves: where the optical
-flow explains what changed, every other drawing of 30 a second can be left out and nobody sees it.
+flow explains what changed, every other drawing of 30 a second can be left out and nobody sees it. A head that bobs fast
+drags the lines of the room along in the flow: then every frame is drawn.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ EVERY_S = 0.060  # at 30 frames a second every other is drawn, at 60 every third
 SLACK_S = 0.012  # frames come a little early or late
 WIDTH_PX = 160  # of the picture in which changes are looked for
 CHANGED = 14.0  # of 255, with noise averaged away: more is new
+FAST, FAST_SHARE = 0.3, 0.05  # widths of the picture a second, and in how much of it: no flow is to be trusted
 
 
 @dataclass(slots=True)
@@ -62,8 +64,12 @@ class Redraw:
             self._age_s = every_s / 2 if self._late else 0.0
             return True
         self._age_s += dt_s
-        explained = flow is not None and _new(before, gray, flow * np.float32(scale)) <= self._new_share
-        if explained and self._age_s < every_s - SLACK_S:
+        carries = (
+            flow is not None
+            and _new(before, gray, flow * np.float32(scale)) <= self._new_share
+            and not _fast(flow, width * dt_s)
+        )
+        if carries and self._age_s < every_s - SLACK_S:
             return False
         self._age_s = 0.0
         return True
@@ -73,3 +79,9 @@ def _new(before: GrayImage, now: GrayImage, flow: Flow) -> float:
     """Share of the picture, 0..1, that the flow does not explain."""
     change = cv2.blur(cv2.absdiff(now, moved(before, flow)), (3, 3))
     return cv2.countNonZero(cv2.compare(change, CHANGED, cv2.CMP_GT)) / now.size
+
+
+def _fast(flow: Flow, width_px: float) -> bool:
+    """Whether much moves fast; width_px: by how much a place moves that crosses the picture in a second."""
+    far = cv2.compare(cv2.magnitude(flow[..., 0], flow[..., 1]), FAST * width_px, cv2.CMP_GT)
+    return cv2.countNonZero(far) > FAST_SHARE * far.size

@@ -49,7 +49,19 @@ def test_what_moves_along_the_flow_is_not_new_and_what_appears_is_drawn_at_once(
 def after_one(then: RgbImage, flow: Flow) -> bool:
     redraw = Redraw(0.03)
     redraw(ROOM, None, 0.0, EVERY_S)
-    return redraw(then, flow, 0.02, EVERY_S)
+    return redraw(then, flow, 0.2, every_s=1.0)
+
+
+@pytest.mark.parametrize("fps", [30, 60])
+def test_while_much_moves_fast_every_frame_is_drawn(fps: int) -> None:
+    def share(speed: float, wide: int) -> float:
+        redraw, flow = Redraw(1.0), STILL.copy()
+        flow[:, :wide, 0] = speed * 160 / fps
+        return float(np.mean([redraw(ROOM, flow, 1 / fps if n else 0.0, EVERY_S) for n in range(24)]))
+
+    assert share(0.4, 160) == 1
+    assert share(0.2, 160) < 0.6, "slow"
+    assert share(0.4, 6) < 0.6, "little"
 
 
 def test_layers_that_are_carried_move_with_the_flow_and_do_not_grow_older() -> None:

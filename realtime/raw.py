@@ -26,14 +26,15 @@ def likeness(picture: RgbImage, frame: RgbImage) -> float:
     """The larger of both r, upright and mirrored; 0 where one of the two has no structure."""
     step = max(1, frame.shape[0] // _ROWS)
     a, b = (_differences(np.ascontiguousarray(rgb[::step])) for rgb in (picture, frame))
-    a_std, b_std = float(a.std()), float(b.std())
-    if a_std < _MIN_LEVELS or b_std < _MIN_LEVELS:
+    a_length, b_length = cv2.norm(a), cv2.norm(b)  # their mean is 0: of a standard deviation, by the root of the size
+    if min(a_length, b_length) < _MIN_LEVELS * a.size**0.5:
         return 0.0
-    upright, mirrored = float((a * b).mean()), float((-a[:, ::-1] * b).mean())
-    return max(upright, mirrored) / (a_std * b_std)
+    upright, mirrored = float(np.vdot(a, b)), -float(np.vdot(cv2.flip(a, 1), b))
+    return max(upright, mirrored) / (a_length * b_length)
 
 
 def _differences(rgb: RgbImage) -> NDArray[np.float32]:
     gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)
     fine = gray[:, 1:] - gray[:, :-1]
-    return np.asarray(fine - fine.mean(), np.float32)
+    fine -= fine.mean()
+    return fine

@@ -48,8 +48,9 @@ class Motion:
         if last is None or last.shape != gray.shape or min(size) < FLOW_LEAST_PX:
             return None
         flow = self._dis.calc(gray, last, None)
-        flow *= _believed(gray, last, flow)[..., None]
-        return np.asarray(flow * np.array([width / size[0], height / size[1]], np.float32), np.float32)
+        share = _believed(gray, last, flow)
+        to_frame = (np.float32(of / to) for of, to in zip((width, height), size, strict=True))
+        return cv2.multiply(flow, cv2.merge([share * factor for factor in to_frame]))
 
 
 def _small_gray(rgb: RgbImage, size: tuple[int, int]) -> GrayImage:
@@ -57,7 +58,7 @@ def _small_gray(rgb: RgbImage, size: tuple[int, int]) -> GrayImage:
     width, height = rgb.shape[1] // 2, rgb.shape[0] // 2
     if size[0] <= width and size[1] <= height:
         rgb = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
-    return cv2.cvtColor(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    return cv2.resize(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA)
 
 
 def _believed(now: GrayImage, before: GrayImage, flow: Flow) -> Mask:

@@ -133,6 +133,8 @@ class Clip:
             sound = "sound but no picture" if self._container.streams.audio else "no video track"
             raise SourceError(f"{self._what} has {sound}; expected a clip or a picture.")
         self._track: Any = wanted[0]
+        if self._track.codec_context is None:
+            raise SourceError(f"{self._what} has pictures of a kind that cannot be decoded; convert it to MP4 first.")
         self._track.codec_context.options = {"max_pixels": str(LARGEST_PX * LARGEST_PX)}
         self._track.thread_type = "SLICE" if self._stream else "AUTO"  # frame threads cost a stream latency
         if self._start_s:

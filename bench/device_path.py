@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import torch
 
-from engines.assets import model_file
+from engines.assets import perception_files
 from engines.engine import DeviceGenerator
 from realtime.device.stylize import StylizeOnDevice
 from realtime.layers import Finish
@@ -146,13 +146,9 @@ def measure_path(
 
 def demo_scenes(size: Size, count: int) -> list[Scene]:
     """The first frames of the demo clip at `size`, with what is seen in them; raises `SourceError`."""
-    face, wide, square = (
-        model_file(name)
-        for name in ("face_landmarker.task", "selfie_segmentation_landscape.tflite", "selfie_segmentation.tflite")
-    )
     found, steady = [], Steady()
     with (
-        Perceiver(face, wide, square) as perceive,
+        Perceiver(*perception_files()) as perceive,
         open_source("demo", size=None, fps=None, pace=Pace.ALL, say=lambda _: None) as source,
     ):
         for i in range(count):

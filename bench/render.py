@@ -19,7 +19,7 @@ import numpy as np
 
 import realtime.exposure_memory
 import realtime.layer_memory
-from engines.assets import model_file
+from engines.assets import perception_files
 from engines.engine import Engine
 from engines.openvino_cpu import LandmarkNetwork
 from engines.select import open_engine
@@ -107,7 +107,7 @@ class Studio:
         self._engine = engine
         self._say = say
         self._engines: dict[tuple[Path, Size], Engine] = {}
-        models = _perception_models()
+        models = perception_files()
         network = LandmarkNetwork(models[0])
         self.perceive = self._opened.enter_context(SharedPerceiver(*models, network=network))
 
@@ -121,7 +121,7 @@ class Studio:
 
     def observer(self) -> Perceiver:
         """Another pair of eyes, for the faces of a rendering."""
-        return self._opened.enter_context(Perceiver(*_perception_models()))
+        return self._opened.enter_context(Perceiver(*perception_files()))
 
     def filter(
         self,
@@ -204,9 +204,3 @@ def _switched_off(parts: frozenset[str]) -> Iterator[None]:
     finally:
         for (module, name), value in zip(wanted, before, strict=True):
             setattr(module, name, value)
-
-
-def _perception_models() -> tuple[Path, Path, Path]:
-    names = ("face_landmarker.task", "selfie_segmentation_landscape.tflite", "selfie_segmentation.tflite")
-    face, wide, square = (model_file(name) for name in names)
-    return face, wide, square

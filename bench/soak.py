@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from bench.earlier import version_now
 from bench.watermark import FOUND_R, found_r, marked
-from engines.assets import model_file
+from engines.assets import perception_files
 from engines.select import open_engine
 from realtime.checked_generator import CheckedGenerator
 from realtime.compose import Compose
@@ -393,11 +393,7 @@ def _seen_pictures() -> tuple[list[RgbImage], list[tuple[Mask, tuple[Face, ...]]
 
 
 def _perceiver() -> Perceiver:
-    face, wide, square = (
-        model_file(name)
-        for name in ("face_landmarker.task", "selfie_segmentation_landscape.tflite", "selfie_segmentation.tflite")
-    )
-    return Perceiver(face, wide, square)
+    return Perceiver(*perception_files())
 
 
 def _handles(process: psutil.Process) -> int:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 
-from engines.assets import model_file
+from engines.assets import perception_files
 from realtime.card import INK, card
 from realtime.errors import SourceError
 from realtime.ink import Ink
@@ -171,11 +171,7 @@ def run_calibration(settings: Settings, say: Say) -> int:
     check_writable(path)
     stop = Stop()
     with ExitStack() as opened:
-        face, wide, square = (
-            model_file(name)
-            for name in ("face_landmarker.task", "selfie_segmentation_landscape.tflite", "selfie_segmentation.tflite")
-        )
-        perceive = opened.enter_context(Perceiver(face, wide, square))
+        perceive = opened.enter_context(Perceiver(*perception_files()))
         source = opened.enter_context(
             open_source(settings.source, size=settings.size, fps=settings.fps, pace=Pace.LIVE, say=say)
         )

@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from engines.assets import model_file
+from engines.assets import perception_files
 from realtime.crop import crop_matrix, cut
 from realtime.errors import SourceError
 from realtime.exposure import apply_exposure, measure_exposure
@@ -43,12 +43,8 @@ def generator_inputs(source: str, count: int) -> Inputs:
     """
     folder = Path(source)
     frames = photos(folder, count) if folder.is_dir() else source_frames(source, count)
-    face_model, wide, square = (
-        model_file(name)
-        for name in ("face_landmarker.task", "selfie_segmentation_landscape.tflite", "selfie_segmentation.tflite")
-    )
     found = Inputs([], [])
-    with Perceiver(face_model, wide, square) as perceive:
+    with Perceiver(*perception_files()) as perceive:
         for i, rgb in enumerate(frames):
             size = generator_size(Size(rgb.shape[1], rgb.shape[0]))
             small = cv2.resize(rgb, (size.width, size.height), interpolation=cv2.INTER_AREA)

@@ -97,6 +97,18 @@ def model_file(name: str, *, say: Say = lambda line: print(line, file=sys.stderr
     return wanted.path
 
 
+def perception_files(*, say: Say = lambda line: print(line, file=sys.stderr)) -> tuple[Path, Path, Path]:
+    """MediaPipe's models as `Perceiver` takes them: faces, people in wide frames, people in all others.
+
+    Raises `ModelFileError` as `model_file` does.
+    """
+    return (
+        model_file("face_landmarker.task", say=say),
+        model_file("selfie_segmentation_landscape.tflite", say=say),
+        model_file("selfie_segmentation.tflite", say=say),
+    )
+
+
 def fetch(wanted: Iterable[ModelFile], *, say: Say) -> None:
     """Puts these files into their places, each from the first source that has it; raises `ModelFileError`."""
     storage_answers = True

@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from engines.assets import model_file
+from engines.assets import perception_files
 from realtime.compose import Compose
 from realtime.errors import LiveToonError, UsageError
 from realtime.filter import Filter
@@ -60,9 +60,7 @@ def run_gallery(settings: Settings, say: Say) -> int:
 def draw_styles(frame: Frame, styles: Sequence[Style], engine: str, say: Say) -> list[tuple[str, RgbImage]]:
     """The frame in each style with its name; one that cannot be drawn is said and left out."""
     drawn = []
-    names = ("face_landmarker.task", "selfie_segmentation_landscape.tflite", "selfie_segmentation.tflite")
-    face_model, wide, square = (model_file(name) for name in names)
-    with Perceiver(face_model, wide, square) as perceive:
+    with Perceiver(*perception_files()) as perceive:
         for number, style in enumerate(styles):
             try:
                 picture = _drawn(replace(frame, t=number * _PASSES_S), style, engine, perceive)

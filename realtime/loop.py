@@ -27,13 +27,6 @@ class Frames(Protocol[F]):
         """The next frame, where the source can tell `Missing` while there is none, None at the end."""
 
 
-class Pictures(Protocol):
-    """What the loop needs of the sinks."""
-
-    def send(self, picture: Picture) -> None:
-        """Takes one picture."""
-
-
 class Stop:
     """Whether the run is to end: by the user (Ctrl-C, q) or by a limit on frames or seconds of the source's time."""
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from engines.assets import model_file
+from engines.assets import perception_files
 from engines.openvino_cpu import LandmarkNetwork
 from realtime.card import card
 from realtime.compose import Compose, PassThrough, read_background
@@ -58,7 +58,6 @@ from realtime.trace import Trace
 from realtime.types import Frame, Picture
 
 Say = Callable[[str], None]
-OPENS_WITHIN_S = 180.0
 LIVE_SINKS = ("preview", "virtualcam", *STREAMED_TO)
 
 
@@ -267,8 +266,7 @@ def _open_filter(
 ) -> Filter:
     """The filter that draws with `stylize`, which it closes."""
     look, style = loader.last.look, loader.last.style
-    names = ("face_landmarker.task", "selfie_segmentation_landscape.tflite", "selfie_segmentation.tflite")
-    face_model, wide, square = (model_file(name) for name in names)
+    face_model, wide, square = perception_files()
     with ExitStack() as failed, ExitStack() as opened:
         failed.callback(stylize.close)
         network = _landmark_network(face_model)

@@ -23,7 +23,6 @@ PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 CLIP_SUFFIXES = (".mp4", ".mkv", ".webm", ".gif")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 STREAMED_TO = ("rtmp://", "rtmps://", "srt://", "rtsp://")
-STREAM_SCHEMES = ("rtmp://", "srt://", "rtsp://", "http://", "https://")
 # What a profile may set, each with an example, which also tells its type. What leads to the camera's own picture
 # (--only, the style none) is not among them: it can only be named on the command line.
 PROFILE: Mapping[str, object] = {

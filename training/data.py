@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from engines.assets import model_file
+from engines.assets import perception_files
 from realtime.crop import CROP_PX, crop_matrix
 from realtime.errors import LiveToonError, SourceError, UsageError
 from realtime.exposure import apply_exposure, measure_exposure
@@ -45,7 +45,6 @@ CONTEXT_PX = 48  # the teacher sees this much more around it
 SIDE_MIN_PX = 208  # of a drawn picture: a training crop must fit in
 PHOTO_MIN_PX = 64
 FACE_PX = (80, 240)  # how high a webcam frame 640 wide shows a face
-_MODELS = ("face_landmarker.task", "selfie_segmentation_landscape.tflite", "selfie_segmentation.tflite")
 
 Say = Callable[[str], None]
 
@@ -153,8 +152,7 @@ class Perceiving:
     """The product's own perception, for pictures that have nothing to do with each other. A context manager."""
 
     def __init__(self, say: Say) -> None:
-        face, wide, square = (model_file(name, say=say) for name in _MODELS)
-        self._perceive = Perceiver(face, wide, square)
+        self._perceive = Perceiver(*perception_files(say=say))
 
     def __call__(self, rgb: RgbImage) -> tuple[Mask, list[Landmarks]]:
         """Person mask (h, w) 0..1 of any size, landmarks (478, 2) in pixels of `rgb`, the largest face first."""

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.assets import model_file
+from engines.assets import perception_files
 from realtime.demo.portrait import Expression, Portrait
 from realtime.demo.room import draw_room
 from realtime.perceive import Perceiver
@@ -129,12 +129,8 @@ def _cut_out(photo: RgbImage, outline: list[tuple[int, int]]) -> NDArray[np.floa
 
 def _landmarks(photo: RgbImage) -> NDArray[np.float32]:
     """(478, 2) in pixels, measured on the enlarged photo."""
-    face, wide, square = (
-        model_file(name)
-        for name in ("face_landmarker.task", "selfie_segmentation_landscape.tflite", "selfie_segmentation.tflite")
-    )
     enlarged = cv2.resize(photo, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
-    with Perceiver(face, wide, square, max_faces=1) as perceive:
+    with Perceiver(*perception_files(), max_faces=1) as perceive:
         for index in range(4):  # the landmarker refines a face that it follows
             scene = perceive(Frame(enlarged, index / FPS, 0.0, index))  # type: ignore[arg-type]
     return np.asarray((scene.faces[0].landmarks[:, :2] - 0.5) / 2, np.float32)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -23,6 +22,7 @@ from engines.gpu import nvidia_gpu
 from engines.int8 import int8_twin
 from engines.network import PRECISIONS
 from engines.openvino_cpu import OpenVinoEngine
+from engines.processor import processor
 from engines.reference import OnnxRuntimeEngine
 from engines.tensorrt import Compiler, TensorRtEngine
 from engines.torch_gpu import TorchEngine
@@ -132,19 +132,6 @@ def _tensorrt_precisions(compiler: Compiler) -> tuple[str, ...]:
     return PRECISIONS
 
 
-@cache
-def _processor() -> str:
-    """The processor's name and features: what decides which instructions a network is compiled to."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:  # not Linux
-        told = {platform.processor(), platform.version()}
-    else:
-        told = {line for line in lines if line.startswith(("model name", "flags", "CPU part", "Features"))}
-    features = hashlib.sha256("\n".join(sorted(told)).encode()).hexdigest()[:16]
-    return f"{platform.system()} {platform.machine()} {features}"
-
-
 KINDS = (  # part of every installation
     Kind(
         "openvino",
@@ -152,7 +139,7 @@ KINDS = (  # part of every installation
         openvino_cpu.PACKAGE,
         openvino_cpu.precisions,
         partial(cpu_offers, openvino_cpu.precisions, OpenVinoEngine),
-        _processor,
+        processor,
     ),
     Kind(
         "onnxruntime",
@@ -160,7 +147,7 @@ KINDS = (  # part of every installation
         reference.PACKAGE,
         reference.precisions,
         partial(cpu_offers, reference.precisions, OnnxRuntimeEngine),
-        _processor,
+        processor,
     ),
 )
 GPU_KINDS = (

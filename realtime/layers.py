@@ -183,17 +183,30 @@ def finish_tables(finish: Finish) -> tuple[FineTable, FineTable, FineTable, Tabl
 
 def _tone_table(finish: Finish, hardness: float, share: float) -> FineTable:
     """Luma to graded, stepped luma: the steps are even in CIE L*, joined by tanh edges."""
-    grey = np.repeat(FINE_LEVELS[None, :, None] / 255, 3, axis=2)
-    lightness = cv2.cvtColor(grey, cv2.COLOR_RGB2LAB)[0, :, 0] / 100
+    lightness = _lightness(FINE_LEVELS / 255)
     scaled = np.clip(lightness, 0, 0.999) * finish.tone_steps
     level = np.floor(scaled) + 0.5
     edge = np.tanh(hardness * (scaled - level)) / np.tanh(hardness / 2)
     stepped = (level + 0.5 * edge) / finish.tone_steps
     tone = lightness + share * (stepped - lightness)
     tone = tone + 2 * finish.contrast * tone * (1 - tone) * (2 * tone - 1)
-    lab = np.zeros((1, len(tone), 3), np.float32)
-    lab[0, :, 0] = 100 * np.clip(finish.black + (finish.white - finish.black) * tone, 0, 1)
-    return _to_u16(255 * FINE * cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)[0, :, 0])
+    return _to_u16(255 * FINE * _grey(np.clip(finish.black + (finish.white - finish.black) * tone, 0, 1)))
+
+
+def _lightness(grey: NDArray[np.floating]) -> NDArray[np.float32]:
+    """CIE L*, 0..1, of greys 0..1. Sources: IEC 61966-2-1 (sRGB), CIE 15 (L*).
+
+    OpenCV's conversion would first fill tables for all colours: a tenth of a second before the first picture.
+    """
+    linear = np.where(grey <= 0.04045, grey / 12.92, ((grey + 0.055) / 1.055) ** 2.4)
+    return np.where(linear > 216 / 24389, 1.16 * np.cbrt(linear) - 0.16, linear * 24389 / 2700).astype(np.float32)
+
+
+def _grey(lightness: NDArray[np.floating]) -> NDArray[np.float32]:
+    """The greys, 0..1, of this lightness: the inverse."""
+    linear = np.where(lightness > 0.08, ((lightness + 0.16) / 1.16) ** 3, lightness * 2700 / 24389)
+    grey = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 0) ** (1 / 2.4) - 0.055)
+    return grey.astype(np.float32)
 
 
 @lru_cache(maxsize=1)

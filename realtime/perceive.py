@@ -7,12 +7,14 @@ its own threads inside. The only place that imports mediapipe.
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any, Self
 
 import cv2
@@ -223,12 +225,30 @@ class Perceiver:
         return Face(read_only(points), shapes, read_only(pose))
 
 
-def _landmarker(path: Path, max_faces: int) -> Any:
-    from mediapipe.tasks.python import BaseOptions, vision
+@cache
+def _tasks() -> tuple[Any, Any]:
+    """MediaPipe's `BaseOptions` and its vision tasks, without what only its other tasks and its own drawing need.
 
+    Matplotlib and the sound library would take longer to import than all the rest, 40 MiB, and look for sound devices.
+    """
+    drawing = {name: ModuleType(name) for name in ("matplotlib", "matplotlib.pyplot")}
+    drawing["matplotlib"].pyplot = drawing["matplotlib.pyplot"]  # type: ignore[attr-defined]
+    absent = {name: module for name, module in drawing.items() if name not in sys.modules}
+    sys.modules.setdefault("mediapipe.tasks.python.audio", ModuleType("audio"))
+    sys.modules.update(absent)
+    try:
+        from mediapipe.tasks.python import BaseOptions, vision
+    finally:
+        for name in absent:
+            sys.modules.pop(name, None)
+    return BaseOptions, vision
+
+
+def _landmarker(path: Path, max_faces: int) -> Any:
+    options, vision = _tasks()
     return vision.FaceLandmarker.create_from_options(
         vision.FaceLandmarkerOptions(
-            base_options=BaseOptions(model_asset_buffer=path.read_bytes()),
+            base_options=options(model_asset_buffer=path.read_bytes()),
             running_mode=vision.RunningMode.VIDEO,
             num_faces=max_faces,
             output_face_blendshapes=True,
@@ -238,11 +258,10 @@ def _landmarker(path: Path, max_faces: int) -> Any:
 
 
 def _segmenter(path: Path) -> Any:
-    from mediapipe.tasks.python import BaseOptions, vision
-
+    options, vision = _tasks()
     return vision.ImageSegmenter.create_from_options(
         vision.ImageSegmenterOptions(
-            base_options=BaseOptions(model_asset_buffer=path.read_bytes()),
+            base_options=options(model_asset_buffer=path.read_bytes()),
             running_mode=vision.RunningMode.VIDEO,
             output_confidence_masks=True,
             output_category_mask=False,

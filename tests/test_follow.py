@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -143,3 +144,24 @@ def test_a_second_face_is_found_while_the_first_is_followed(following: Perceiver
     alone, both = np.hstack([person, np.full_like(person, 90)]), np.hstack([person, person])
     counts = [len(following(Frame(both if n > 2 else alone, n / 30, 0.0, n)).faces) for n in range(18)]
     assert counts[2] == 1 and counts[17] == 2
+
+
+def test_the_network_is_compiled_once_and_the_same_when_read_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, read = model_file(MODELS[0]), LandmarkNetwork._read
+    monkeypatch.setenv("LIVETOON_CACHE", str(tmp_path))
+    compiled: list[Path] = []
+
+    def counted(network: LandmarkNetwork, task: Path) -> Any:
+        compiled.append(task)
+        return read(network, task)
+
+    monkeypatch.setattr(LandmarkNetwork, "_read", counted)
+    square = cv2.resize(PORTRAIT[20:220, 120:320], (256, 256))
+    (first, sure), (again, as_sure) = LandmarkNetwork(task).run(square), LandmarkNetwork(task).run(square)
+    assert sure == as_sure > 0.9
+    assert np.array_equal(first, again) and len(compiled) == 1
+    whole = (tmp_path / "compiled" / "face-landmarks.openvino").read_bytes()
+    monkeypatch.setattr("engines.openvino_cpu.kept", lambda name, made_from: whole[:1000])  # of another OpenVINO
+    assert np.array_equal(first, LandmarkNetwork(task).run(square)[0]) and len(compiled) == 2

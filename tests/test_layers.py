@@ -32,11 +32,11 @@ def test_a_ramp_becomes_steps_and_strength_zero_leaves_it_smooth() -> None:
     ramp = np.repeat(np.linspace(0, 255, 64)[None, :, None], 3, axis=2)
 
     def share_flat(finish: Finish) -> float:
-        luma = cv2.cvtColor(draw_layers(layers(ramp), Size(640, 96), finish)[0], cv2.COLOR_RGB2GRAY)[48].astype(int)
+        luma = cv2.cvtColor(draw_layers(layers(ramp), Size(320, 96), finish)[0], cv2.COLOR_RGB2GRAY)[48].astype(int)
         return float(np.mean(np.diff(luma) == 0))
 
     stepped, smooth = share_flat(Finish(tone_share=1)), share_flat(with_strength(Finish(tone_share=1), 0))
-    assert stepped > smooth + 0.1
+    assert stepped > smooth + 0.3
 
 
 def test_more_light_is_never_drawn_darker() -> None:

@@ -294,6 +294,47 @@ def test_light_irises_keep_their_colour() -> None:
         assert (brown[..., 2] - brown[..., 0]).max() < 8
 
 
+def drawn_iris(skin: tuple[int, int, int], iris: tuple[int, int, int], white: tuple[int, int, int]) -> F32:
+    """RGB in which the portrait's irises are drawn, on skin of that colour (its light and shade kept)."""
+    drawing = np.full_like(PHOTO, skin)
+    shade = luma(PHOTO)[..., None] / luma(SKIN[None])[0]
+    photo = np.clip(shade * np.array(skin) * 0.95, 0, 255).astype(np.uint8)
+    for eye in EYES:
+        x, y = LANDMARKS[eye.iris_centre, :2]
+        opening, disc = np.zeros(photo.shape[:2], np.uint8), np.zeros(photo.shape[:2], np.uint8)
+        cv2.fillPoly(opening, [np.rint(LANDMARKS[eye.opening, :2]).astype(np.int32)], 255)
+        cv2.circle(disc, (round(float(x)), round(float(y))), round(0.22 * np.ptp(LANDMARKS[eye.opening, 0])), 255, -1)
+        photo[opening > 0] = white
+        photo[(opening > 0) & (disc > 0)] = iris
+    ink = Ink()
+    ink(styled(photo=photo, drawing=drawing))
+    memory = ink.memory_of(0)
+    assert memory is not None
+    return np.asarray(memory["iris colour 0"])
+
+
+def test_black_irises_in_deep_skin_are_no_grey_or_blue_ones() -> None:
+    """They are nearly as bright as such skin, and less red than it."""
+    red, green, blue = drawn_iris((137, 88, 68), (42, 41, 39), (108, 98, 90))
+    assert blue < 0.8 * red
+    assert green < red
+    red, _, blue = drawn_iris((137, 88, 68), (40, 66, 74), (108, 98, 90))  # but truly blue ones are
+    assert blue > red
+
+
+def test_grey_irises_in_ruddy_skin_and_warm_light_are_no_brown_ones() -> None:
+    red, green, blue = drawn_iris((228, 180, 160), (118, 104, 95), (140, 120, 108))
+    assert blue > 0.8 * red
+    assert green > 90
+    red, _, blue = drawn_iris((228, 180, 160), (118, 78, 44), (140, 120, 108))  # amber is not grey
+    assert blue < 0.6 * red
+
+
+def test_irises_of_a_black_and_white_picture_have_no_colour() -> None:
+    assert np.ptp(drawn_iris((150, 149, 150), (84, 84, 84), (190, 190, 190))) < 4
+    assert np.ptp(drawn_iris((150, 149, 150), (150, 60, 60), (190, 190, 190))) > 40  # but for those painted in
+
+
 def test_dark_glasses_stay_dark() -> None:
     photo, drawing = PHOTO.copy(), PAPER.copy()
     lens = np.zeros(photo.shape[:2], np.uint8)

@@ -19,6 +19,12 @@ IRIS_TAU_S, LIGHT_TAU_S = 2.0, 0.5
 REFLECTING = 1.3  # blue over red of one iris over that of the other
 BLUER = (1.08, 1.3)  # blue over red, over the skin's
 PALE = (0.31, 0.43)  # luma of an iris over the white's, or the fairer skin's: brown below, blue, grey or green above
+OVER_WHITE, EASIER = (1.0, 1.15), 0.08  # blue over red, over the white's: so blue an iris is pale from less luma on
+PALER = (0.45, 0.53)  # so pale is none that is brown, unless it is as warm as amber:
+AMBER = (0.8, 0.95)  # blue over red, over the skin's
+DEEP_LUMA, DEEP_VIVID = (175, 145), (0.45, 0.62)  # luma and (red - blue) / luma of drawn skin: fair to deep
+GREEN = (1.0, 1.1)  # green over red of an iris: one less green in a face of deep skin is brown, a dark or a shining one
+PLAIN_VIVID, PLAIN_IRIS = (0.16, 0.08), (0.45, 0.25)  # (highest - lowest) / luma in black and white: skin, and iris
 IRIS_OVER_SKIN = vector(0.42, 0.37, 0.33)  # dark brown: until an iris was seen well
 LAMP = (0.3, 0.7)  # by how much the colour of skin differs from the common one in plain and in coloured light
 COMMON_SKIN = vector(1.22, 0.95, 0.82)  # RGB over luma of skin in white light, the mean of many people
@@ -133,6 +139,7 @@ def remember_iris(
     Over the skin's: so a lamp being switched on, or one that lights half the face, changes nothing in it.
     """
     found_in: list[tuple[float, Colour]] = []
+    sure = 0.0
     bright = memory.get("white level", 1.0)
     for eye, light, trust in zip(eyes, lights, seen, strict=True):
         points = eye.iris + IRIS_POINTS @ np.stack([eye.across, eye.along])
@@ -151,7 +158,8 @@ def remember_iris(
             ratio = (found + pale * (bluest - found)) / light.photo
             # A light iris is no dark disc, but no skin, lid or lash is so much bluer than the skin round it.
             bluer = pale * smoothstep(*BLUER, float(ratio[2] / max(ratio[0], 0.02)))
-            share *= max(trust, bluer, 0.5 * smoothstep(6, 10, eye.radius))  # one that is large is seen anyway
+            sure += share * max(trust, smoothstep(6, 10, eye.radius))  # one that is large is seen anyway
+            share *= max(trust, bluer, 0.5 * smoothstep(6, 10, eye.radius))
             found_in.append((share, ratio))
     if len(found_in) == 2:  # one that is much bluer than the other shows a reflection of a screen or the sky
         over_red = [float(ratio[2] / max(ratio[0], 0.02)) for _, ratio in found_in]
@@ -159,32 +167,50 @@ def remember_iris(
             found_in = [found_in[over_red.index(min(over_red))]]
     weight = sum(share for share, _ in found_in)
     ratios = sum((share * ratio for share, ratio in found_in), np.zeros(3, np.float32))
-    trust = smoothstep(0.05, 0.5, weight)
+    trust = smoothstep(0.05, 0.5, max(weight, sure))
     ratio = IRIS_OVER_SKIN + trust * (ratios / max(weight, 1e-3) - IRIS_OVER_SKIN)
     memory.ease("iris", np.clip(ratio, 0.02, 1.5), IRIS_TAU_S, trust)
 
 
-def _white_lit(skin: Colour) -> Colour:
+def _white_lit(skin: Colour, white_bluer: float) -> Colour:
     """RGB of skin of that brightness in white light; a coloured lamp's light stays as it is.
 
-    Ruddy skin and a warm room make a grey iris brown by the numbers, while to the eye it is grey.
+    Ruddy skin and a warm room make a grey iris brown by the numbers, while to the eye it is grey. white_bluer: blue
+    over red of the white over the skin's. Between common skin and what this one is where the white is colourless.
     """
     level = max(float(luma(skin)), 1.0)
+    bluer = (COMMON_SKIN[0] / COMMON_SKIN[2] / white_bluer) ** 0.25
+    common = COMMON_SKIN * vector(1 / bluer, 1, bluer)
+    common *= level / luma(common)
     tinted = smoothstep(*LAMP, float(np.abs(skin / level / COMMON_SKIN - 1).max()))
-    return (COMMON_SKIN * level + tinted * (skin - COMMON_SKIN * level)).astype(np.float32)
+    return (common + tinted * (skin - common)).astype(np.float32)
 
 
-def iris_colour(light: Light, memory: FaceMemory) -> Colour:
+def _vivid(colour: Colour) -> float:
+    """Highest minus lowest channel over luma."""
+    return float(np.ptp(colour)) / max(float(luma(colour)), 1.0)
+
+
+def iris_colour(face: FaceSketch, light: Light, memory: FaceMemory) -> Colour:
     """RGB of the iris's middle tone in the drawing: a little more vivid than in the photo, never black or white."""
     ratio = memory["iris"]
-    pale = smoothstep(*PALE, float(luma(ratio)) / memory.get("white level", 1.0))
-    cool = pale * smoothstep(1.0, 1.2, float(ratio[2] / max(ratio[0], 0.02)))
+    level = float(luma(ratio)) / memory.get("white level", 1.0)
+    # In deep skin a black iris is nearly as bright as the skin, and less red than it: that makes none grey or blue.
+    seen = ratio * light.photo
+    deep = smoothstep(*DEEP_LUMA, face.skin_luma) * smoothstep(*DEEP_VIVID, _vivid(face.skin))
+    deep *= smoothstep(*GREEN[::-1], float(seen[1] / max(seen[0], 1.0)))
+    bluer, white_bluer = float(ratio[2] / max(ratio[0], 0.02)), memory.get("white bluer", 1.0)
+    blue = smoothstep(*OVER_WHITE, bluer / white_bluer)
+    light_one = smoothstep(*PALE, level + EASIER * blue)
+    pale = light_one * (1 - deep)
+    cool = pale * max(blue, smoothstep(1.0, 1.2, bluer), smoothstep(*PALER, level) * smoothstep(*AMBER, bluer))
     # Small dark irises come out of a camera as good as black: most of them are brown.
-    dark = 0.5 * smoothstep(0.45, 0.22, float(luma(ratio)))
-    dark *= smoothstep(0.1, 0.25, 1 - float(light.photo.min() / light.photo.max()))  # but in a picture without colour
+    dark = 0.5 * max(smoothstep(0.45, 0.22, float(luma(ratio))), deep)
+    colourless = smoothstep(*PLAIN_VIVID, _vivid(light.photo))
+    dark *= 1 - colourless
     brown = IRIS_OVER_SKIN * (luma(ratio) / luma(IRIS_OVER_SKIN))
     # The generator makes skin more vivid; an iris keeps its hue, so most of the gain is the brightness's alone.
-    lit = light.photo + pale * (_white_lit(light.photo) - light.photo)
+    lit = light.photo + pale * (_white_lit(light.photo, white_bluer) - light.photo)
     photo = (ratio + dark * (brown - ratio)) * lit
     brighter = photo * (luma(light.drawing) / luma(light.photo))
     drawn = brighter + 0.3 * (light.drawn(photo) - brighter)
@@ -204,7 +230,9 @@ def iris_colour(light: Light, memory: FaceMemory) -> Colour:
     grey = float(luma(drawn))
     vivid = grey + (drawn - grey) * 1.4
     # Pale but as warm as skin: a brown one, seen with the skin round it.
-    aim = clamp((1.1 + 0.25 * cool - 0.35 * (pale - cool)) * grey, 34, 155)
+    aim = clamp((1.1 + 0.25 * cool - 0.35 * (light_one - cool)) * grey, 34, 155)
+    # Nor has it a colour in a black-and-white picture, but for one whose eyes were left or painted in.
+    vivid = vivid + colourless * smoothstep(*PLAIN_IRIS, _vivid(seen)) * (grey - vivid)
     return np.clip(vivid * (aim / max(grey, 1.0)), 8, 215).astype(np.float32)
 
 
@@ -226,6 +254,8 @@ def remember_white(face: FaceSketch, eye: Eye, light: Light, trust: float, memor
         colours = sample(face.photo, inside[away])
         grey = luma(colours)
         seen = colours[grey >= quantile(grey, 0.6)].mean(0)
+        hue = float(seen[2] / max(seen[0], 1.0) * light.photo[0] / light.photo[2])
+        memory.ease("white bluer", clamp(hue, 1.0, 2.0), IRIS_TAU_S)
         memory.ease("white level", clamp(float(luma(seen) / luma(light.photo)), 1.0, 2.5), IRIS_TAU_S)
         measured = light.drawn(seen)
         aim = clamp(float(luma(measured)) * 1.15, 0.8 * level + 25, float(luma(paper)))

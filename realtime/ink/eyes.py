@@ -86,7 +86,7 @@ def _look(face: FaceSketch, eyes: list[Eye], memory: FaceMemory) -> None:
         remember_white(face, eye, lights[side], seen[side], memory, side)
     remember_iris(face, eyes, lights, [smoothstep(0.1, 0.4, cue.likeness) for cue in cues], memory)
     for side, eye in enumerate(eyes):
-        memory.ease(f"iris colour {side}", iris_colour(lights[side], memory), COLOUR_TAU_S)
+        memory.ease(f"iris colour {side}", iris_colour(face, lights[side], memory), COLOUR_TAU_S)
         believed = max(eye.opened, 0.1)  # a blink is no time to judge
         memory.ease(f"visible {side}", seen[side], VISIBLE_TAU_S, believed)
         memory.ease(f"lashes {side}", _lashes(face, eye), LASHES_TAU_S)

@@ -12,15 +12,27 @@ stay, and so do whole rims; thin rims that were found are drawn by `glasses`.
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from realtime.ink.canvas import Box, Canvas, blend, box_of
+from realtime.ink.canvas import Canvas, blend, box_of
 from realtime.ink.face import FaceSketch
 from realtime.ink.glasses import are_worn
-from realtime.ink.measure import Floats, Points, length, vector
+from realtime.ink.measure import Floats, Points, length
 from realtime.ink.memory import FaceMemory
-from realtime.landmarks import EYES, LIPS_INNER_BOTTOM, LIPS_INNER_TOP, LIPS_OUTER_BOTTOM, LIPS_OUTER_TOP, EyePoints
+from realtime.landmarks import (
+    EYES,
+    LIPS_INNER_BOTTOM,
+    LIPS_INNER_TOP,
+    LIPS_OUTER_BOTTOM,
+    LIPS_OUTER_TOP,
+    NOSE_TIP,
+    EyePoints,
+)
 from realtime.types import GrayImage, RgbImage
 
 INKED = 24  # of 255
@@ -33,36 +45,86 @@ NO_LINE, DARK = 0.7, 0.38  # nor above these shares of the luma around and of th
 RIM_HEIGHT = 0.3  # eye distances: ink that hangs together over more is a rim, bright as it may be in the photo
 CHEEK = 0.3  # eye distances below the lids, about which lower rims lie
 AROUND = 0.21  # eye distances that are looked at beyond the outermost brow and lid points
+LOOK_PX = 160  # ink is looked at with faces of one to two times this width: a generator draws it no finer
 FILL_PX = 72  # a face is filled at about this width: what is filled in is smooth
-SMALLEST_PX = 6  # side below which the pyramid ends
+STEP = 4  # from one level of the pyramid to the next
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Look:
+    """The neighbourhood of a face, halved until the face is hardly wider than `LOOK_PX`.
+
+    inked: (h, w) u8, 255 where there is ink. holes: of its size, what is to be taken off, 0 nothing; written to.
+    points: (478, 2) of the face in its pixels. width: of the face in its pixels. down: unit vector down the face.
+    """
+
+    inked: GrayImage
+    holes: GrayImage
+    points: Points
+    width: float
+    down: Floats
 
 
 def clean(canvas: Canvas, lines: GrayImage, face: FaceSketch, seen: list[float], memory: FaceMemory) -> None:
     """Takes ink off, and notes in the canvas where. lines: (h, w) u8, the generator's. seen: 0..1 for each eye."""
     around = np.concatenate([face.points[LIPS_OUTER_BOTTOM], *(face.points[e.brow_top] for e in EYES)])
     box = box_of(around, AROUND * face.width / 2, lines.shape)
-    if box is None:
+    halvings = max(0, int(math.log2(face.width / LOOK_PX)))
+    size = 1 << halvings  # of a pixel that is looked at
+    if box is None or min(box[2] - box[0], box[3] - box[1]) < size:
         return
-    x0, y0, x1, y1 = box
-    inked = cv2.threshold(lines[y0:y1, x0:x1], INKED, 255, cv2.THRESH_BINARY)[1]
-    holes: GrayImage = np.zeros_like(inked)
+    x0, y0 = box[:2]
+    there = np.s_[y0 : y0 + (box[3] - y0) // size * size, x0 : x0 + (box[2] - x0) // size * size]
+    inked = cv2.threshold(_halved(lines[there], halvings), INKED, 255, cv2.THRESH_BINARY)[1]
+    look = _Look(
+        inked,  # type: ignore[arg-type]
+        np.zeros(inked.shape, np.uint8),
+        (face.points - np.array((x0, y0), np.float32)) / np.float32(size),
+        face.width / size,
+        face.down,
+    )
     bare = (1 - are_worn(memory)) * sum(seen) / len(seen)  # before hidden eyes there are dark lenses, with rims
     for eye, visible in zip(EYES, seen, strict=True):
-        _mark_eye(holes, inked, box, face, eye, visible)
-    _mark_mouth(holes, inked, box, face)
-    _mark_stray(holes, inked, box, face, bare)
-    if not holes.any():
+        _mark_eye(look, eye, visible)
+    _mark_mouth(look)
+    _mark_stray(look, face.photo[there], halvings, face.photo_skin, bare)
+    if not cv2.hasNonZero(look.holes):
         return
-    reach = 2 * round(0.009 * face.width + 0.4) + 1
-    holes = cv2.dilate(holes, np.ones((reach, reach), np.uint8))  # type: ignore[assignment]
-    part = canvas.rgb[y0:y1, x0:x1]
-    soft: GrayImage = cv2.blur(holes, (3, 3))  # type: ignore[assignment]
-    blend(part, filled(part, holes, min(1.0, FILL_PX / face.width)), soft, face.alpha)
-    canvas.cleaned = (box, holes)
+    reach = 2 * round((0.009 * face.width + 0.4) / size) + 1
+    holes = cv2.dilate(look.holes, np.ones((reach, reach), np.uint8))
+    part = canvas.rgb[there]
+    further = max(0, round(math.log2(look.width / FILL_PX)))
+    colour = filled(_halved(part, halvings), holes, further)
+    nose = min(max(int(look.points[NOSE_TIP, 1]), 0), len(holes))
+    for top, rows in ((0, holes[:nose]), (nose, holes[nose:])):  # hardly anything between eyes and mouth changes
+        if not rows.size or not cv2.hasNonZero(rows):
+            continue
+        left, above, width, height = cv2.boundingRect(rows)
+        x, y = max((left >> further) - 1, 0), max((top + above >> further) - 1, 0)  # in pixels of `colour`
+        x_end, y_end = (left + width >> further) + 2, (top + above + height >> further) + 2
+        cell = size << further
+        target = part[y * cell : y_end * cell, x * cell : x_end * cell]
+        high, wide = target.shape[:2]
+        paint = cv2.resize(colour[y:y_end, x:x_end], None, fx=cell, fy=cell, interpolation=cv2.INTER_LINEAR)
+        mask = holes[y << further : y_end << further, x << further : x_end << further]
+        soft = cv2.blur(cv2.resize(mask, (wide, high), interpolation=cv2.INTER_LINEAR), (3, 3))
+        blend(target, cv2.convertScaleAbs(paint[:high, :wide]), soft, face.alpha)
+        x, y = x0 + x * cell, y0 + y * cell
+        canvas.cleaned.append(((x, y, x + wide, y + high), soft))
 
 
-def filled(rgb: RgbImage, holes: GrayImage, scale: float = 1.0) -> RgbImage:
-    """The picture with its holes (u8, 0 none) filled smoothly from their rims, made at `scale` of its size.
+def _halved(picture: GrayImage | RgbImage, times: int) -> GrayImage | RgbImage:
+    """The picture at 1, 1/2, 1/4 ... of its size, which has to be a multiple of it."""
+    for _ in range(times):
+        size = (picture.shape[1] // 2, picture.shape[0] // 2)
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    return picture
+
+
+def filled(rgb: RgbImage, holes: GrayImage, halvings: int) -> Floats:
+    """The picture with its holes (u8, 0 none) filled smoothly from their rims, after so many halvings of its size.
+
+    It is a little larger at the right and at the bottom.
 
     Pull-push: the known pixels are averaged down a pyramid, and what is unknown on a level is taken from the coarser
     one (Gortler, Grzeszczuk, Szeliski and Cohen, "The Lumigraph", SIGGRAPH 1996).
@@ -70,57 +132,42 @@ def filled(rgb: RgbImage, holes: GrayImage, scale: float = 1.0) -> RgbImage:
     height, width = holes.shape
     opaque = cv2.cvtColor(rgb, cv2.COLOR_RGB2RGBA)  # the fourth channel is how well a pixel is known
     known = cv2.copyTo(opaque, cv2.compare(holes, 0, cv2.CMP_EQ))
-    small = (max(1, round(width * scale)), max(1, round(height * scale)))
-    level = cv2.resize(known, small, interpolation=cv2.INTER_AREA).astype(np.float32)
+    unit = STEP**2 << halvings
+    known = cv2.copyMakeBorder(known, 0, -height % unit, 0, -width % unit, cv2.BORDER_CONSTANT)
+    level = _halved(known, halvings).astype(np.float32)
     levels = [level]
-    while min(level.shape[:2]) >= SMALLEST_PX:
-        level = cv2.resize(level, (level.shape[1] // 3, level.shape[0] // 3), interpolation=cv2.INTER_AREA)
+    for _ in range(2):
+        level = cv2.resize(level, None, fx=1 / STEP, fy=1 / STEP, interpolation=cv2.INTER_AREA)
         levels.append(level)
-    colour = _over_weight(levels[-1])
+    weight = np.maximum(level[..., 3:], 1e-2)
+    colour = level[..., :3] * (255 / weight)
     for level in levels[-2::-1]:
-        coarse = cv2.resize(colour, (level.shape[1], level.shape[0]), interpolation=cv2.INTER_LINEAR)
-        share = np.minimum(level[..., 3:] * (4 / 255), 1)  # a pixel that is a quarter known has a colour of its own
-        colour = coarse + share * (_over_weight(level) - coarse)
-    full: RgbImage = cv2.resize(cv2.convertScaleAbs(colour), (width, height), interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
-    return full
+        coarse = cv2.resize(colour, level.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        known_share = level[..., 3] * np.float32(1 / 255)
+        # a pixel that is a quarter known has a colour of its own
+        own = cv2.cvtColor(1 / np.maximum(known_share, 0.25), cv2.COLOR_GRAY2RGB)
+        rest = cv2.cvtColor(1 - np.minimum(known_share * 4, 1), cv2.COLOR_GRAY2RGB)
+        colour = cv2.cvtColor(level, cv2.COLOR_RGBA2RGB) * own + coarse * rest
+    return colour
 
 
-def _over_weight(level: Floats) -> Floats:
-    """(h, w, 3) colours of sums of colours and their weights (h, w, 4)."""
-    return np.asarray(level[..., :3] * (255 / np.maximum(level[..., 3:], 1e-2)), np.float32)
-
-
-def _mark_eye(
-    holes: GrayImage, inked: GrayImage, box: Box, face: FaceSketch, points: EyePoints, visible: float
-) -> None:
-    """Marks the ink of one eye, and its opening, in `holes` with `visible`."""
+def _mark_eye(look: _Look, eye: EyePoints, visible: float) -> None:
+    """Marks the ink of one eye, and its opening, with `visible`."""
     if visible < 0.02:
         return
-    upper, lower = (face.points[chain] - vector(*box[:2]) for chain in (points.upper_lid, points.lower_lid))
+    upper, lower = look.points[eye.upper_lid], look.points[eye.lower_lid]
     axis = upper[-1] - upper[0]
     width = max(length(axis), 1e-3)
-    aside = axis * ASIDE
-    above, ends = upper - face.down * (ABOVE * width), (upper[:1] - aside, upper[-1:] + aside)
-    zone, under = (
-        np.concatenate([ends[0], above, ends[1], (lower + face.down * (below * width))[::-1]]) for below in (BELOW, BAG)
-    )
-    reach = face.down * (CORE * width)
-    core = np.concatenate([upper - reach, (lower + reach)[::-1]])
-    _mark_own(
-        holes,
-        inked,
-        zone,
-        core,
-        np.concatenate([upper, lower[::-1]]),
-        round(255 * visible),
-        0.35 * width,
-        (under, BAG_LENGTH * width),
-    )
+    aside, down = axis * ASIDE, look.down * width
+    above = np.concatenate([upper[:1] - aside, upper - down * ABOVE, upper[-1:] + aside])
+    zone, under = (np.concatenate([above, (lower + down * below)[::-1]]) for below in (BELOW, BAG))
+    core = np.concatenate([upper - down * CORE, (lower + down * CORE)[::-1]])
+    opening = np.concatenate([upper, lower[::-1]])
+    _mark_own(look, zone, core, opening, round(255 * visible), 0.35 * width, (under, BAG_LENGTH * width))
 
 
 def _mark_own(
-    holes: GrayImage,
-    inked: GrayImage,
+    look: _Look,
     zone: Points,
     core: Points,
     opening: Points,
@@ -132,13 +179,13 @@ def _mark_own(
 
     short: a larger zone, and a length in px below which ink that lies mostly there is marked as well.
     """
-    within = box_of(zone, margin, inked.shape)
+    within = box_of(zone, margin, look.inked.shape)
     if within is None:
         return
     x0, y0, x1, y1 = within
-    corner = vector(x0, y0)
-    part, there = inked[y0:y1, x0:x1], holes[y0:y1, x0:x1]
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(part)
+    corner = np.array((x0, y0), np.float32)
+    part, there = look.inked[y0:y1, x0:x1], look.holes[y0:y1, x0:x1]
+    labels, stats = _pieces(part)
     near = np.bincount(labels[_polygon(zone - corner, part, 255) > 0], minlength=len(stats))
     found = near > OWN * stats[:, cv2.CC_STAT_AREA]
     if short is not None and not found[1:].all():
@@ -146,50 +193,59 @@ def _mark_own(
         found |= (near > OWN * stats[:, cv2.CC_STAT_AREA]) & (stats[:, cv2.CC_STAT_WIDTH] < short[1])
     own = np.where(found, value, 0).astype(np.uint8)
     own[0] = 0
-    mark = cv2.max(own[labels], cv2.bitwise_and(_polygon(core - corner, part, value), part))
-    there[:] = cv2.max(there, cv2.max(mark, _polygon(opening - corner, part, value)))
+    cv2.max(there, own[labels], there)
+    cv2.max(there, cv2.bitwise_and(_polygon(core - corner, part, value), part), there)
+    cv2.max(there, _polygon(opening - corner, part, value), there)
 
 
-def _mark_mouth(holes: GrayImage, inked: GrayImage, box: Box, face: FaceSketch) -> None:
-    """Marks the ink on the lips and just beyond in `holes`."""
-    upper, lower = (face.points[chain] - vector(*box[:2]) for chain in (LIPS_OUTER_TOP, LIPS_OUTER_BOTTOM))
+def _pieces(inked: GrayImage) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Ink that hangs together: (h, w) the number of its piece, from 1, and OpenCV's statistics of each."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(inked, 8, cv2.CV_32S, cv2.CCL_BBDT)
+    return labels, stats
+
+
+def _mark_mouth(look: _Look) -> None:
+    """Marks the ink on the lips and just beyond."""
+    upper, lower = look.points[LIPS_OUTER_TOP], look.points[LIPS_OUTER_BOTTOM]
     beyond = (upper[-1] - upper[0]) * 0.12
     ends = np.stack([upper[0] - beyond, upper[-1] + beyond])
-    reach = face.down * (0.022 * face.width)
+    reach = look.down * (0.022 * look.width)
     zone = np.concatenate([ends[:1] - reach, upper, ends[1:] - reach, ends[1:] + reach, lower[::-1], ends[:1] + reach])
-    inner = np.concatenate([face.points[LIPS_INNER_TOP], face.points[LIPS_INNER_BOTTOM][::-1]]) - vector(*box[:2])
-    _mark_own(holes, inked, zone, zone, inner, 255, length(beyond))
+    inner = np.concatenate([look.points[LIPS_INNER_TOP], look.points[LIPS_INNER_BOTTOM][::-1]])
+    _mark_own(look, zone, zone, inner, 255, length(beyond))
 
 
-def _mark_stray(holes: GrayImage, inked: GrayImage, box: Box, face: FaceSketch, share: float) -> None:
-    """Marks, with `share`, ink round the eyes and below them where the photo is as pale as skin, in `holes`."""
+def _mark_stray(look: _Look, photo: RgbImage, halvings: int, skin: float, share: float) -> None:
+    """Marks, with `share`, ink round the eyes and below them where the photo is as pale as skin."""
     if share < 0.02:
         return
-    span = length(face.points[EYES[0].iris_centre] - face.points[EYES[1].iris_centre])
-    around = np.concatenate([face.points[e.brow_bottom] for e in EYES] + [face.points[e.lower_lid] for e in EYES])
-    places = [box_of(around - vector(*box[:2]), AROUND * span, inked.shape)]
+    span = length(look.points[EYES[0].iris_centre] - look.points[EYES[1].iris_centre])
+    around = np.concatenate([look.points[chain] for e in EYES for chain in (e.brow_bottom, e.lower_lid)])
+    places = [box_of(around, AROUND * span, look.inked.shape)]
     for eye in EYES:  # where the lower rims of glasses are, beside the nose
-        cheek = face.points[eye.lower_lid[2:-2]] + face.down * (CHEEK * span) - vector(*box[:2])
-        places.append(box_of(cheek, 0.12 * span, inked.shape))
+        cheek = look.points[eye.lower_lid[2:-2]] + look.down * (CHEEK * span)
+        places.append(box_of(cheek, 0.12 * span, look.inked.shape))
     reach = max(3, 2 * round(0.02 * span) + 1)  # a line in the drawing may lie a little beside the one in the photo
     for within in places:
         if within is None:
             continue
         x0, y0, x1, y1 = within
-        part = inked[y0:y1, x0:x1]
-        if not part.any():
+        part = look.inked[y0:y1, x0:x1]
+        if not cv2.hasNonZero(part):
             continue
-        gray = cv2.cvtColor(face.photo[box[1] + y0 : box[1] + y1, box[0] + x0 : box[0] + x1], cv2.COLOR_RGB2GRAY)
-        photo = cv2.erode(gray, np.ones((reach, reach), np.uint8))
+        size = 1 << halvings
+        seen = photo[y0 * size : y1 * size, x0 * size : x1 * size]
+        gray = _halved(cv2.cvtColor(seen, cv2.COLOR_RGB2GRAY), halvings)  # type: ignore[arg-type]
+        darkest = cv2.erode(gray, np.ones((reach, reach), np.uint8))
         # Nor is there a line in a shade that is no darker in the middle than around.
         shade = cv2.convertScaleAbs(cv2.blur(gray, (2 * round(0.07 * span) + 1,) * 2), alpha=NO_LINE)
-        plain = cv2.min(cv2.compare(photo, shade, cv2.CMP_GT), cv2.compare(photo, DARK * face.photo_skin, cv2.CMP_GT))
-        plain = cv2.max(plain, cv2.compare(photo, PALE * face.photo_skin, cv2.CMP_GT))
-        _, labels, stats, _ = cv2.connectedComponentsWithStats(part)
+        plain = cv2.min(cv2.compare(darkest, shade, cv2.CMP_GT), cv2.compare(darkest, DARK * skin, cv2.CMP_GT))
+        plain = cv2.max(plain, cv2.compare(darkest, PALE * skin, cv2.CMP_GT))
+        labels, stats = _pieces(part)
         scrap = np.where(stats[:, cv2.CC_STAT_HEIGHT] < RIM_HEIGHT * span, round(255 * share), 0).astype(np.uint8)
         scrap[0] = 0
-        there = holes[y0:y1, x0:x1]
-        there[:] = cv2.max(there, cv2.min(scrap[labels], plain))
+        there = look.holes[y0:y1, x0:x1]
+        cv2.max(there, cv2.min(scrap[labels], plain), there)
 
 
 def _polygon(outline: Points, like: GrayImage, value: int) -> GrayImage:

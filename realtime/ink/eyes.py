@@ -171,7 +171,7 @@ def _draw_ball(canvas: Canvas, face: FaceSketch, eye: Eye, iris: Colour, white: 
     if scale > 1:
         ball = cv2.resize(ball, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)
         inside = cv2.resize(inside, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-    blend(canvas.rgb[y0:y1, x0:x1], ball, inside, alpha)  # type: ignore[arg-type]
+    blend(canvas.rgb[y0:y1, x0:x1], cv2.convertScaleAbs(ball), inside, alpha)  # type: ignore[arg-type]
 
 
 def _draw_highlights(ball: NDArray[np.float32], face: FaceSketch, eye: Eye, box: Box, scale: int) -> None:

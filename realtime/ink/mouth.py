@@ -161,7 +161,7 @@ def _make_up(canvas: Canvas, face: FaceSketch, alpha: float) -> None:
     seen = part.astype(np.float32)
     tone = luma(seen)[..., None] * (face.skin / max(face.skin_luma, 1))
     made_up = np.clip(tone + face.touch_up.make_up * (seen - tone), 0, 255)
-    blend(part, made_up, soft_coverage(outline, box, soft_px), alpha)
+    blend(part, made_up.astype(np.uint8), soft_coverage(outline, box, soft_px), alpha)
 
 
 def _lip_points(face: FaceSketch) -> Points:
@@ -192,7 +192,7 @@ def _draw_inside(
         0.5 * (light * 0.55 + 112) + 0.5 * light * clamp(1.25 * brightness, 0.7, 1.4), 236
     )
     tooth = tooth + (0.34 - 0.2 * min(brightness, 1)) * (face.skin * (luma(tooth) / max(light, 1)) - tooth)
-    shaded = tooth * _tooth_shade(face, box)[..., None]
+    shaded = cv2.convertScaleAbs(tooth * _tooth_shade(face, box)[..., None])
     for band in teeth:
         _draw_band(picture, box, upper, lower, band, shaded, soft_px)
     # All of it lies in the lips' shade: most below the upper lip and in the corners.

@@ -78,7 +78,7 @@ class Ink:
             if sketch is None:
                 continue
             eyes, seen = see_eyes(sketch, memory)
-            canvas.cleaned = None
+            canvas.cleaned.clear()
             clean(canvas, styled.lines, sketch, seen, memory)
             draw_marks(canvas, sketch, memory)
             draw_mouth(canvas, sketch, memory)

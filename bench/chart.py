@@ -1,4 +1,4 @@
-"""A small line chart as SVG. Comes in: lines of points. Goes out: the file's text. Any thread."""
+"""Small line charts as SVG. Comes in: lines of points. Goes out: the file's text. Any thread."""
 
 from __future__ import annotations
 
@@ -48,3 +48,11 @@ def chart(title: str, of_y: str, lines: Sequence[Line]) -> str:
             parts.append(f'<text x="{x:.1f}" y="{HIGH - EDGE + 15 + 13 * number}" fill="{colour}">{at}</text>')
         parts.append(f'<text x="{WIDE / 2}" y="{22 + 16 * number}" fill="{colour}">{escape(line.name)}</text>')
     return "\n".join([*parts, "</svg>\n"])
+
+
+def beside(charts: Sequence[str]) -> str:
+    """Several charts in a row."""
+    placed = [one.replace("<svg ", f'<svg x="{WIDE * n}" ', 1) for n, one in enumerate(charts)]
+    return "\n".join(
+        [f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDE * len(placed)}" height="{HIGH}">', *placed, "</svg>\n"]
+    )

@@ -6,6 +6,9 @@ of its own. Wall times mean something on an idle machine only; CPU milliseconds 
     python -m bench.speed                        every frame as fast as it goes, then live at 30 a second
     python -m bench.speed --against HEAD~20      two versions, run in turns
     python -m bench.speed --scaling --json bench/results/speed-DATE.json     sizes, faces and cores too, and a plot
+
+A clip that is shorter than the runs is shown there and back again, so that no time jumps. On a busy machine
+`taskset -c 1` before the command keeps it to one core, where its CPU milliseconds are exact.
 """
 
 from __future__ import annotations
@@ -21,13 +24,16 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from fractions import Fraction
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 
-from bench.chart import Line, chart
+from bench.chart import Line, beside, chart
 from bench.earlier import ROOT, unpack, version_now
 from realtime.cores import allowed_cores
 from realtime.errors import EngineError, LiveToonError
@@ -39,6 +45,7 @@ FEW = 12  # frames of the run whose work is taken off: start-up
 SIZES = (Size(640, 360), Size(854, 480), Size(1280, 720), Size(1920, 1080), Size(2560, 1440), Size(3840, 2160))
 FACES = (0, 1, 2, 3, 4)
 SCALING_FRAMES = 100
+FEWEST_FRAMES = 40  # of which figures are taken: the first 30 warm up
 TIMEOUT_S = 900
 
 
@@ -51,13 +58,14 @@ class Run:
 
 
 def run_once(tree: Path, words: Sequence[str], cores: int | None = None) -> Run:
-    """Runs a version's own command line to its end; raises `EngineError` when it fails."""
+    """Runs a version's own command line to its end, its modules compiled once, as everywhere; raises `EngineError`."""
     with tempfile.TemporaryDirectory(prefix="livetoon-") as folder:
         stats = Path(folder) / "stats.json"
         command = [sys.executable, "run.py", *words, "--sink", "null", "--stats", str(stats)]
         started = subprocess.Popen(
             command,
             cwd=tree,
+            env={name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -115,13 +123,14 @@ def figures(runs: Sequence[Run]) -> dict[str, Any]:
     return {
         "fps": rate,
         "cpu_ms": cpu_ms,
-        "cores_used": None if cpu_ms is None or rate is None else round(cpu_ms * rate / 1000, 2),
+        "cpu_share": None if cpu_ms is None or rate is None else round(cpu_ms * rate / 1000 / cores, 3),
         "cores": cores,
         "latency_ms": {of: latency(of) for of in measures},
         "stage_ms": stages,
         "first_picture_s": median(lambda s: s.get("first_picture_s")),
         "peak_rss_mib": median(lambda s: s["peak_rss_mib"]),
         "dropped": median(lambda s: s["dropped"]),
+        "given_up": [s.get("given_up") for s in all_stats],
         "frames": median(lambda s: s["frames_out"]),
         "engine": f"{all_stats[0]['engine']} {all_stats[0]['precision']}",
         "size": all_stats[0]["size"],
@@ -130,11 +139,10 @@ def figures(runs: Sequence[Run]) -> dict[str, Any]:
 
 def measured(tree: Path, clip: str, frames: int, rounds: int, extra: Sequence[str]) -> dict[str, Any]:
     """Throughput, and live from a clip that is paced as a camera and from the test pattern."""
-    seconds = str(frames / 30)
-    live = ["--pace", "live", "--seconds", seconds, *extra]
+    live = ["--pace", "live", "--seconds", str(frames / 30), *extra]
     found: dict[str, list[Run]] = {"all": [], "live": [], "pattern": []}
     for _ in range(rounds):
-        found["all"].append(throughput(tree, clip, frames, [*extra, "--loop"]))
+        found["all"].append(throughput(tree, clip, frames, extra))
         found["live"].append(run_once(tree, ["--source", clip, "--loop", *live]))
         found["pattern"].append(run_once(tree, ["--source", "test:1280x720@30", *live]))
     return {name: figures(runs) for name, runs in found.items()}
@@ -164,25 +172,47 @@ def _ratio(now: Sequence[float], other: Sequence[float]) -> float:
     return round(statistics.median(a / b for a, b in zip(now, other, strict=True)), 3)
 
 
-def scaling(clip: str, extra: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-    """How the figures grow with the picture's size, the number of faces and the cores."""
+def scaling(clip: str, frames: int, extra: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """How the figures grow with the picture's size, the number of faces and the cores; `frames` at most of each run."""
+    frames = max(FEWEST_FRAMES, min(frames, SCALING_FRAMES))
     with tempfile.TemporaryDirectory(prefix="livetoon-") as folder:
         rows: dict[str, list[dict[str, Any]]] = {"sizes": [], "faces": [], "cores": []}
         for size in SIZES:
-            frames = min(SCALING_FRAMES, max(40, SCALING_FRAMES * 1280 * 720 // (size.width * size.height)))
-            run = throughput(ROOT, clip, frames, ["--size", str(size), *extra])
+            fewer = min(frames, max(FEWEST_FRAMES, frames * 1280 * 720 // (size.width * size.height)))
+            run = throughput(ROOT, clip, fewer, ["--size", str(size), *extra])
             rows["sizes"].append({"of": str(size), **figures([run])})
         for faces in FACES:
             crowd = Path(folder) / f"{faces}.mp4"
-            write_crowd(clip, crowd, faces, SCALING_FRAMES)
-            rows["faces"].append({"of": faces, **figures([throughput(ROOT, str(crowd), SCALING_FRAMES, extra)])})
+            write_crowd(clip, crowd, faces, frames)
+            rows["faces"].append({"of": faces, **figures([throughput(ROOT, str(crowd), frames, extra)])})
         if hasattr(os, "sched_setaffinity"):
             for cores in (1, 2, 4, 8):
                 if cores <= allowed_cores():
-                    rows["cores"].append(
-                        {"of": cores, **figures([throughput(ROOT, clip, SCALING_FRAMES, extra, cores)])}
-                    )
+                    run = throughput(ROOT, clip, frames, extra, cores)
+                    rows["cores"].append({"of": cores, **figures([run])})
         return rows
+
+
+def swung(clip: str, frames: int, folder: Path) -> str:
+    """The clip, or where it has fewer frames a file in `folder` with as many: there and back again, in turns.
+
+    A clip that begins again would be a cut, after which more is drawn anew than usual.
+    """
+    with av.open(str(DEMO) if clip == "demo" else clip) as source:
+        rate = source.streams.video[0].average_rate or Fraction(30)
+        seen = list(islice(source.decode(video=0), frames))  # as the decoder gives them: half the size of RGB
+    if len(seen) == frames or not seen:
+        return clip
+    way = [*range(len(seen)), *range(len(seen) - 2, 0, -1)]
+    path = folder / "swung.mp4"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=rate, options={"crf": "12", "preset": "veryfast"})
+        stream.width, stream.height, stream.pix_fmt = seen[0].width, seen[0].height, "yuv420p"
+        for number, place in enumerate(islice(cycle(way), frames)):
+            seen[place].pts, seen[place].time_base = number, 1 / rate
+            out.mux(stream.encode(seen[place]))
+        out.mux(stream.encode(None))
+    return str(path)
 
 
 def write_crowd(clip: str, path: Path, faces: int, frames: int) -> None:
@@ -206,24 +236,30 @@ def write_crowd(clip: str, path: Path, faces: int, frames: int) -> None:
 
 
 def scaling_chart(rows: dict[str, list[dict[str, Any]]]) -> str:
-    """Work a picture over megapixels and over faces, as an SVG file's text."""
+    """Work a picture over megapixels and over faces, and pictures a second over cores, as an SVG file's text."""
     sizes = [(row["size"][0] * row["size"][1] / 1e6, row["cpu_ms"]) for row in rows["sizes"]]
     faces = [(float(row["of"]), row["cpu_ms"]) for row in rows["faces"]]
-    return chart(
-        "Work a picture",
-        "CPU ms a picture",
-        [Line("by size, megapixels (one face)", sizes), Line("by number of faces (1280x720)", faces)],
+    cores = [(float(row["of"]), row["fps"]) for row in rows["cores"]]
+    return beside(
+        [
+            chart("Size of the picture", "CPU ms a picture, one face", [Line("megapixels", sizes)]),
+            chart("Faces", "CPU ms a picture of 1280x720", [Line("faces", faces)]),
+            chart("Cores", "pictures a second of 1280x720, one face", [Line("cores", cores)]),
+        ]
     )
 
 
 def lines_of(name: str, found: dict[str, Any]) -> list[str]:
     """The figures of one way of running, for people."""
     latency, stages = found["latency_ms"], found["stage_ms"]
+    share = "an unknown part" if found["cpu_share"] is None else f"{found['cpu_share']:.0%}"
+    given_up = "; ".join(f"{what} in {pictures}" for run in found["given_up"] for what, pictures in (run or {}).items())
     return [
-        f"{name}: {found['fps']} pictures a second, {found['cpu_ms']} ms of work a picture ({found['cores_used']} of "
-        f"{found['cores']} cores), {found['engine']}, {found['peak_rss_mib']:.0f} MiB, dropped {found['dropped']:.0f}",
+        f"{name}: {found['fps']} pictures a second, {found['cpu_ms']} ms of work a picture ({share} of "
+        f"{found['cores']} cores), {found['engine']}, {found['peak_rss_mib']:.0f} MiB, dropped {found['dropped']:.0f} "
+        f"of {found['frames'] + found['dropped']:.0f}",
         f"  latency {latency['p50']} median, {latency['p95']} p95, {latency['max']} most, ms; first picture after "
-        f"{found['first_picture_s']} s",
+        f"{found['first_picture_s']} s; given up: {given_up or 'nothing'}",
         "  stages, ms, median/p95/most: "
         + ", ".join(f"{stage} {of['p50']}/{of['p95']}/{of['max']}" for stage, of in stages.items()),
     ]
@@ -232,10 +268,8 @@ def lines_of(name: str, found: dict[str, Any]) -> list[str]:
 def main(arguments: Sequence[str]) -> int:
     """Measures and prints; 0, or 2 when something cannot be measured."""
     parser = argparse.ArgumentParser(prog="python -m bench.speed", description="How fast the filter is here.")
-    parser.add_argument(
-        "clip", nargs="?", default="demo", help="a clip with a face (default: the demo, again and again)"
-    )
-    parser.add_argument("--frames", type=int, default=300, help="of each run; a shorter clip gives what it has")
+    parser.add_argument("clip", nargs="?", default="demo", help="a clip with a face (default: the demo)")
+    parser.add_argument("--frames", type=int, default=300, help="of each run")
     parser.add_argument("--rounds", type=int, default=2, help="how often each is run; the median counts")
     parser.add_argument("--against", metavar="REF", help="run another commit's version too, in turns")
     parser.add_argument("--engine", default="auto", help="as run.py's: openvino:fp32 shows a processor without bf16")
@@ -254,24 +288,9 @@ def main(arguments: Sequence[str]) -> int:
         "clip": Path(clip).name,
     }
     try:
-        if given.against is not None:
-            report["compared"] = both = compared(given.against, clip, given.frames, given.rounds, extra)
-            for name in ("now", given.against):
-                print("\n".join(lines_of(name, both[name])))
-            ratio = both["ratio"]
-            print(f"now over {given.against}: work {ratio['work_ms']}, pictures a second {ratio['fps']}")
-        else:
-            report.update(measured(ROOT, clip, given.frames, given.rounds, extra))
-            for name in ("all", "live", "pattern"):
-                print("\n".join(lines_of(name, report[name])))
-        if given.scaling:
-            report["scaling"] = rows = scaling(clip, extra)
-            for kind, of in rows.items():
-                for row in of:
-                    print(
-                        f"{kind} {row['of']}: {row['fps']} a second, {row['cpu_ms']} ms, {row['peak_rss_mib']:.0f} MiB"
-                    )
-    except LiveToonError as error:
+        with tempfile.TemporaryDirectory(prefix="livetoon-") as folder:
+            _measure(given, swung(clip, given.frames, Path(folder)), extra, report)
+    except (LiveToonError, av.FFmpegError) as error:
         print(error, file=sys.stderr)
         return 2
     if given.json is not None:
@@ -279,6 +298,25 @@ def main(arguments: Sequence[str]) -> int:
         if given.scaling:
             given.json.with_suffix(".svg").write_text(scaling_chart(report["scaling"]), encoding="utf-8")
     return 0
+
+
+def _measure(given: argparse.Namespace, clip: str, extra: Sequence[str], report: dict[str, Any]) -> None:
+    """Fills the report and prints it as it grows."""
+    if given.against is not None:
+        report["compared"] = both = compared(given.against, clip, given.frames, given.rounds, extra)
+        for name in ("now", given.against):
+            print("\n".join(lines_of(name, both[name])))
+        ratio = both["ratio"]
+        print(f"now over {given.against}: work {ratio['work_ms']}, pictures a second {ratio['fps']}")
+    else:
+        report.update(measured(ROOT, clip, given.frames, given.rounds, extra))
+        for name in ("all", "live", "pattern"):
+            print("\n".join(lines_of(name, report[name])))
+    if given.scaling:
+        report["scaling"] = rows = scaling(clip, given.frames, extra)
+        for kind, of in rows.items():
+            for row in of:
+                print(f"{kind} {row['of']}: {row['fps']} a second, {row['cpu_ms']} ms, {row['peak_rss_mib']:.0f} MiB")
 
 
 if __name__ == "__main__":

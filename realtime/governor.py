@@ -66,7 +66,7 @@ class Governor:
         self._cores = cores
         self._cpu_clock = cpu_clock
         self._cpu_s = cpu_clock()
-        self._work_s: float | None = None  # of all threads, a picture
+        self._work_s = 0.0  # of all threads, a picture; 0 while unknown
         self._load = 0.0
         self._step = 0
         self._over_s = self._under_s = 0.0
@@ -74,26 +74,32 @@ class Governor:
         self._since_up_s = float("inf")
         self._seen_s = 0.0
         self._last: Frame | None = None
+        self._pictures = [0] * len(STEPS)  # drawn at each step
 
     @property
     def gives_up(self) -> str:
         """What is given up at the moment, in words; empty for nothing."""
         return STEPS[self._step].gives_up if self._step else ""
 
+    @property
+    def given_up(self) -> dict[str, int]:
+        """What has been given up so far, step by step, and how many pictures were drawn with it."""
+        steps = zip(STEPS[1:], self._pictures[1:], strict=True)
+        return {step.gives_up: pictures for step, pictures in steps if pictures}
+
     def drawn(self, frame: Frame, took_s: float) -> None:
         """The picture of `frame` took so long, from the frame to the finished picture."""
         cpu_s = self._cpu_clock()
         work_s, self._cpu_s = cpu_s - self._cpu_s, cpu_s
+        self._pictures[self._step] += 1
         last, self._last = self._last, frame
         if last is None or not 0 < frame.t - last.t <= 1 or frame.index <= last.index:
             return  # the first, or after a gap
         dt_s = frame.t - last.t
         interval_s = dt_s / (frame.index - last.index)  # the source's; frames that were dropped count
         share = -expm1(-dt_s / LOAD_TAU_S)
-        self._work_s = work_s if self._work_s is None else self._work_s + share * (work_s - self._work_s)
-        load = took_s / interval_s
-        if self._share is not None:
-            load = max(load, self._work_s / (interval_s * self._share * self._cores))
+        self._work_s = self._work_s + share * (work_s - self._work_s) if self._work_s else work_s
+        load = max(took_s, self._least_s) / interval_s
         self._load += share * (load - self._load)
         self._seen_s += dt_s
         if self._live and self._seen_s >= START_S:
@@ -108,7 +114,7 @@ class Governor:
             if self._since_up_s < UNDER_S:
                 self._patience_s = min(2 * self._patience_s, LONGEST_UNDER_S)
             self._go(self._step + 1)
-            limit = "the share of the processor it may take" if self._capped(interval_s) else "this machine"
+            limit = "the share of the processor it may take" if self._least_s > OVER * interval_s else "this machine"
             self._say(f"Too much for {limit} at {1 / interval_s:.0f} a second: {self.gives_up} from now on.")
         elif self._under_s >= self._patience_s and self._step:
             undone = self.gives_up
@@ -124,16 +130,16 @@ class Governor:
         self._over_s = self._under_s = 0.0
         self._load = (OVER + UNDER) / 2  # what it was says nothing of what it will be
 
-    def _capped(self, interval_s: float) -> bool:
-        if self._share is None or self._work_s is None:
-            return False
-        return self._work_s / (interval_s * self._share * self._cores) > OVER
+    @property
+    def _least_s(self) -> float:
+        """So long a picture must take at least for its work to be no more than the share; 0 where all may be used."""
+        return 0.0 if self._share is None else self._work_s / (self._share * self._cores)
 
     def _pause(self, took_s: float) -> float:
-        """So long that the work of a picture is no more than the share of its time; 0 while steps are left."""
-        if self._share is None or self._work_s is None or (self._live and self._step < len(STEPS) - 1):
+        """What is missing to that; 0 while steps are left."""
+        if self._live and self._step < len(STEPS) - 1:
             return 0.0
-        return min(max(0.0, self._work_s / (self._share * self._cores) - took_s), PAUSE_MOST_S)
+        return min(max(0.0, self._least_s - took_s), PAUSE_MOST_S)
 
 
 class Governed:

@@ -236,7 +236,7 @@ def _run_filter(
             return picture
 
         def summary() -> dict[str, object]:
-            return stats.summary(
+            figures = stats.summary(
                 style=settings.look.style,
                 engine=engine_name,
                 precision=precision,
@@ -244,6 +244,7 @@ def _run_filter(
                 source=without_secrets(settings.source or source.name),
                 held_frames=0 if hold is None else hold.frames,
             )
+            return figures | {"given_up": governor.given_up}
 
         try:
             with stop.on_signals():

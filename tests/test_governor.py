@@ -56,7 +56,7 @@ class Machine:
 def test_a_machine_that_holds_the_rate_gives_up_nothing_and_says_nothing() -> None:
     machine = Machine(0.025)
     assert set(machine.run(60)) == {0}
-    assert machine.said == []
+    assert machine.said == [] and machine.governor.given_up == {}
 
 
 def test_steps_are_taken_in_order_until_the_rate_is_held_and_each_is_said() -> None:
@@ -66,6 +66,8 @@ def test_steps_are_taken_in_order_until_the_rate_is_held_and_each_is_said() -> N
     assert all(b - a in (0, 1) for a, b in pairwise(steps))
     assert [STEPS[n].gives_up in line for n, line in enumerate(machine.said, 1)] == [True] * 3
     assert machine.sizes[0] == Size(128, 72) and machine.sizes[-1] == Size(96, 54)
+    assert list(machine.governor.given_up) == [step.gives_up for step in STEPS[1:4]]
+    assert machine.governor.given_up[STEPS[3].gives_up] == machine.sizes.count(Size(96, 54))
 
 
 def test_a_slow_moment_of_a_second_changes_nothing() -> None:

@@ -1,8 +1,8 @@
 """What gives way when the machine cannot hold the rate: quality in fixed steps, announced, never fluency first.
 
 Comes in: how long each picture took and how much work it was. Goes out: an `Effort`, which the stages read before each
-frame, and a pause. On the main thread. A step is taken back only after a while with room to spare, and later each time
-it turned out to be too early, so that the picture does not change to and fro.
+frame, and how often pictures may begin. On the main thread. A step is taken back only after a while with room to spare,
+and later each time it turned out to be too early, so that the picture does not change to and fro.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ OVER, OVER_S = 0.97, 2.0  # time a picture takes over time there is for it: abov
 UNDER, UNDER_S = 0.65, 10.0  # below for so long, one is taken back
 LONGEST_UNDER_S = 160.0
 START_S = 2.0  # caches and engines warm up
-PAUSE_MOST_S = 1.0
+EVERY_MOST_S = 2.0  # so that one costly picture does not stop the show
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ STEPS = (
 
 
 class Governor:
-    """`drawn` is told of each picture; `effort` is what is to be done from then on, `pause_s` how long to rest before.
+    """`drawn` is told of each picture; `effort` is what is to be done from then on, `every_s` how often at most.
 
     live: steps are taken; else, in a conversion, nothing is given up. share: 0..1 of all `cores` that may be used, or
     None for all; where that is too little even at the last step, pictures are left out.
@@ -59,7 +59,6 @@ class Governor:
         cpu_clock: Callable[[], float] = time.process_time,
     ) -> None:
         self.effort = replace(STEPS[0].effort)
-        self.pause_s = 0.0
         self._say = say
         self._live = live
         self._share = share
@@ -104,7 +103,6 @@ class Governor:
         self._seen_s += dt_s
         if self._live and self._seen_s >= START_S:
             self._decide(dt_s, interval_s)
-        self.pause_s = self._pause(took_s)
 
     def _decide(self, dt_s: float, interval_s: float) -> None:
         self._since_up_s += dt_s
@@ -135,11 +133,12 @@ class Governor:
         """So long a picture must take at least for its work to be no more than the share; 0 where all may be used."""
         return 0.0 if self._share is None else self._work_s / (self._share * self._cores)
 
-    def _pause(self, took_s: float) -> float:
-        """What is missing to that; 0 while steps are left."""
+    @property
+    def every_s(self) -> float:
+        """Pictures may begin at most so often for the share to hold; 0, without limit, while steps are left."""
         if self._live and self._step < len(STEPS) - 1:
             return 0.0
-        return min(max(0.0, self._least_s - took_s), PAUSE_MOST_S)
+        return min(self._least_s, EVERY_MOST_S)
 
 
 class Governed:
@@ -158,6 +157,7 @@ class Governed:
         self._draw = draw
         self._governor = governor
         self._clock, self._sleep = clock, sleep
+        self._began_s = clock()
 
     def __call__(self, frame: Frame) -> Picture:
         """The drawn frame."""
@@ -173,8 +173,10 @@ class Governed:
         """To be called between two frames: leaves the processor to others where only a share of it may be taken."""
 
         def rest() -> None:
-            if self._governor.pause_s > 0:
-                self._sleep(self._governor.pause_s)
+            early_s = self._began_s + self._governor.every_s - self._clock()
+            if early_s > 0:
+                self._sleep(early_s)
+            self._began_s = self._clock()
             then()
 
         return rest

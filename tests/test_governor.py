@@ -122,7 +122,7 @@ def test_no_more_than_its_share_of_the_processor_is_taken(live: bool) -> None:
 
 def test_a_share_that_is_enough_changes_nothing() -> None:
     machine = Machine(0.02, share=0.9)
-    assert set(machine.run(30)) == {0} and machine.governor.pause_s == 0
+    assert set(machine.run(30)) == {0} and machine.governor.every_s == 0
 
 
 def test_sizes_stay_even_and_full_effort_changes_none() -> None:

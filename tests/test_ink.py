@@ -296,6 +296,11 @@ def test_light_irises_keep_their_colour() -> None:
 
 def drawn_iris(skin: tuple[int, int, int], iris: tuple[int, int, int], white: tuple[int, int, int]) -> F32:
     """RGB in which the portrait's irises are drawn, on skin of that colour (its light and shade kept)."""
+    return np.asarray(remembered(skin, iris, white)["iris colour 0"])
+
+
+def remembered(skin: tuple[int, int, int], iris: tuple[int, int, int], white: tuple[int, int, int]) -> FaceMemory:
+    """What is known of the portrait after its first frame, with irises and skin of those colours."""
     drawing = np.full_like(PHOTO, skin)
     shade = luma(PHOTO)[..., None] / luma(SKIN[None])[0]
     photo = np.clip(shade * np.array(skin) * 0.95, 0, 255).astype(np.uint8)
@@ -306,11 +311,12 @@ def drawn_iris(skin: tuple[int, int, int], iris: tuple[int, int, int], white: tu
         cv2.circle(disc, (round(float(x)), round(float(y))), round(0.22 * np.ptp(LANDMARKS[eye.opening, 0])), 255, -1)
         photo[opening > 0] = white
         photo[(opening > 0) & (disc > 0)] = iris
+        cv2.circle(photo, (round(float(x)), round(float(y))), 1, (20, 18, 18), -1)
     ink = Ink()
     ink(styled(photo=photo, drawing=drawing))
     memory = ink.memory_of(0)
     assert memory is not None
-    return np.asarray(memory["iris colour 0"])
+    return memory
 
 
 def test_black_irises_in_deep_skin_are_no_grey_or_blue_ones() -> None:
@@ -333,6 +339,25 @@ def test_grey_irises_in_ruddy_skin_and_warm_light_are_no_brown_ones() -> None:
 def test_irises_of_a_black_and_white_picture_have_no_colour() -> None:
     assert np.ptp(drawn_iris((150, 149, 150), (84, 84, 84), (190, 190, 190))) < 4
     assert np.ptp(drawn_iris((150, 149, 150), (150, 60, 60), (190, 190, 190))) > 40  # but for those painted in
+
+
+def test_eyes_as_pale_as_their_white_are_seen() -> None:
+    known = remembered((205, 190, 180), (95, 130, 145), (108, 108, 102))
+    assert min(known["visible 0"], known["visible 1"]) > 0.9
+
+
+def test_eyes_that_shine_through_dark_glasses_are_not_drawn() -> None:
+    photo, lens = PHOTO.copy(), np.zeros(PHOTO.shape[:2], np.uint8)
+    span = float(np.linalg.norm(LANDMARKS[LEFT_EYE.iris_centre, :2] - LANDMARKS[RIGHT_EYE.iris_centre, :2]))
+    for eye in EYES:
+        place = tuple(round(float(v)) for v in LANDMARKS[eye.opening, :2].mean(0) + np.array((0, 0.2 * span)))
+        cv2.ellipse(lens, place, (round(0.46 * span), round(0.5 * span)), 0, 0, 360, 255, -1)
+    photo[lens > 0] = 0.17 * photo[lens > 0]
+    ink = Ink()
+    ink(styled(photo=photo))
+    memory = ink.memory_of(0)
+    assert memory is not None
+    assert max(memory["visible 0"], memory["visible 1"]) < 0.1
 
 
 def test_dark_glasses_stay_dark() -> None:

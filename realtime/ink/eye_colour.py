@@ -11,10 +11,24 @@ import numpy as np
 
 from realtime.ink.eye_shape import IRIS_GROWTH, Eye, inside_lids
 from realtime.ink.face import FaceSketch
-from realtime.ink.measure import Colour, clamp, length, luma, middle_colour, quantile, sample, smoothstep, vector
+from realtime.ink.measure import (
+    Colour,
+    Floats,
+    clamp,
+    length,
+    luma,
+    middle_colour,
+    quantile,
+    sample,
+    smoothstep,
+    vector,
+)
 from realtime.ink.memory import FaceMemory
 
 GLARE = (1.0, 1.2)  # white minus iris over the skin's brightness
+LENS = (0.20, 0.28)  # luma of the skin below the less dark eye over that of bare skin: dark glasses below
+BARE = np.array([4, 5, 195, 36, 266, 50, 280, 205, 425], np.intp)  # nose and cheeks, mostly below glasses
+BLUE_IRIS = (1.1, 1.25)  # blue over red of an iris over that of the white
 IRIS_TAU_S, LIGHT_TAU_S = 2.0, 0.5
 REFLECTING = 1.3  # blue over red of one iris over that of the other
 BLUER = (1.08, 1.3)  # blue over red, over the skin's
@@ -68,11 +82,12 @@ class Cues:
     """What the photo shows where an eye should be, brightness over that of the face's skin.
 
     ring: the skin below the eye. foreign: how far its hue is from the skin's. likeness: correlation (-1..1) with a dark
-    disc on a bright ground, where the iris should be. contrast: white minus iris. plain: 1 where nothing stands out
-    between the lids. opened: 0 closed to 1.
+    disc on a bright ground, or a blue one on a less blue ground, where the iris should be. contrast: white minus iris.
+    plain: 1 where nothing stands out between the lids. opened: 0 closed to 1. bare: ring over that of nose and cheeks.
     """
 
     ring: float
+    bare: float
     foreign: float
     likeness: float
     contrast: float
@@ -88,18 +103,27 @@ class Cues:
         middle, skin = middle_colour(colours), face.skin / face.gain
         hues = middle / max(float(luma(middle)), 8.0) - skin / max(float(luma(skin)), 8.0)
         points = (eye.own_upper[2:-2] * (1 - LID_SHARES) + eye.own_lower[2:-2] * LID_SHARES).reshape(-1, 2)
-        level = np.minimum(luma(sample(face.photo, points)) / face.photo_skin, 1.5)
+        between = sample(face.photo, points)
+        level = np.minimum(luma(between) / face.photo_skin, 1.5)
         plain = smoothstep(0.09, 0.05, float(level.std())) * smoothstep(9, 15, eye.width)  # small eyes are blurred
         across = (points - eye.iris) @ eye.right / max(length(eye.across), 1e-3)
         along = (points - eye.iris) @ eye.down / max(eye.radius, 1e-3)
         radius = np.hypot(across, along) * IRIS_GROWTH
         disc = np.clip((radius - 0.75) / 0.4, 0, 1)
-        a, b = disc - disc.mean(), level - level.mean()
-        likeness = float((a * b).sum() / (np.sqrt((a * a).sum() * (b * b).sum()) + 1e-6))
-        iris, white = level[radius < 0.75], level[radius > 1.15]
-        seen = len(iris) > 2 and len(white) > 2
-        contrast = quantile(white, 0.7) - quantile(iris, 0.5) if seen else 0.0
-        return cls(ring, float(np.abs(hues).max()), likeness, contrast, plain, eye.opened)
+        likeness = _correlation(disc, level)
+        iris, white = radius < 0.75, radius > 1.15
+        contrast = 0.0
+        if iris.sum() > 2 and white.sum() > 2:
+            contrast = quantile(level[white], 0.7) - quantile(level[iris], 0.5)
+            # A light iris is hardly darker than the white, but bluer.
+            bluer = between[:, 2] / np.maximum(between[:, 0], 8)
+            share = smoothstep(*BLUE_IRIS, quantile(bluer[iris], 0.5) / max(quantile(bluer[white], 0.5), 0.05))
+            likeness = max(likeness, share * -_correlation(disc, bluer))
+        bare = quantile(luma(sample(face.photo, face.points[BARE])), 0.7)
+        return cls(
+            ring, quantile(luma(colours), 0.5) / max(bare, 8.0), float(np.abs(hues).max()), likeness, contrast, plain,
+            eye.opened,
+        )  # fmt: skip
 
     @property
     def score(self) -> float:
@@ -115,19 +139,27 @@ class Cues:
         return self.opened * shapeless * self.plain
 
 
+def _correlation(a: Floats, b: Floats) -> float:
+    """Pearson's r; 0 where one is constant."""
+    a, b = a - a.mean(), b - b.mean()
+    return float((a * b).sum() / (np.sqrt((a * a).sum() * (b * b).sum()) + 1e-6))
+
+
 def evidence(cues: list[Cues]) -> list[float]:
     """0..1 for each eye: how much the photo looks like an uncovered eye there.
 
     Dark glasses cover both eyes, so each eye has a say for the other, and skin that is very dark on one side hides
-    both, unless an eye is unmistakable. No white is so much brighter than its iris as a lens's glare.
+    both, unless an eye is unmistakable; but skin that is so much darker round both than nose and cheeks lies behind a
+    lens, even where an eye shines through. No white is so much brighter than its iris as a lens's glare.
     """
     lit = smoothstep(0.22, 0.38, min(c.ring for c in cues))
     glare = smoothstep(*GLARE, max(c.contrast for c in cues))
+    bare = smoothstep(*LENS, max(c.bare for c in cues))
     found = []
     for own, other in ((cues[0], cues[1]), (cues[1], cues[0])):
         clear = smoothstep(0.4, 0.6, own.likeness) * smoothstep(0.15, 0.3, own.contrast)
         uncovered = smoothstep(0.0, 0.12, 0.6 * own.score + 0.4 * other.score)
-        found.append(max(lit, clear) * uncovered * (1 - own.hidden) * (1 - glare))
+        found.append(max(lit, clear) * uncovered * (1 - own.hidden) * (1 - glare) * bare)
     return found
 
 

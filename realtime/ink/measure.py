@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -59,13 +60,18 @@ def middle_colour(colours: Floats) -> Floats:
 
 
 def sample(rgb: RgbImage, points: Points) -> NDArray[np.float32]:
-    """(n, 3) colours of the pixels at the points; outside of the picture its edge."""
-    height, width = rgb.shape[:2]
-    x = np.minimum(np.maximum(points[:, 0], 0), width - 1).astype(np.intp)
-    y = np.minimum(np.maximum(points[:, 1], 0), height - 1).astype(np.intp)
-    return rgb[y, x].astype(np.float32)
+    """(n, 3) colours of the pixels at the points, (a, b, 3) at (a, b, 2); outside of the picture its edge."""
+    grid = points if points.ndim == 3 else points[:, None]
+    place = np.asarray(grid - np.float32(0.5), np.float32)  # OpenCV's places are pixel centres
+    found = cv2.remap(rgb, place, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+    return (found if points.ndim == 3 else found[:, 0]).astype(np.float32)
 
 
 def luma(colours: Floats) -> NDArray[np.float32]:
     """Luma of RGB in the last axis."""
     return (colours @ LUMA).astype(np.float32)
+
+
+def lumas(colours: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(h, w) luma of (h, w, 3) RGB."""
+    return cv2.transform(colours, LUMA[None])

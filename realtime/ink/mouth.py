@@ -21,6 +21,7 @@ from realtime.ink.measure import (
     clamp,
     length,
     luma,
+    lumas,
     middle_colour,
     quantile,
     sample,
@@ -40,7 +41,6 @@ from realtime.types import RgbImage
 
 SHUT, AJAR = 0.02, 0.07  # inner lips' gap over the mouth's width
 STATIONS = 31  # places along the mouth
-ENDS_REPEATED = np.clip(np.arange(-2, STATIONS + 2), 0, STATIONS - 1)
 _t = np.linspace(0, 1, STATIONS + 2)
 LINE_WIDTHS = np.sin(np.pi * (0.04 + 0.92 * _t)) ** 0.5 * (0.72 + 0.28 * np.cos(6 * np.pi * (_t - 0.5)))
 LOWER_WIDTHS = 0.55 * np.sin(np.pi * (0.03 + 0.94 * np.linspace(0, 1, STATIONS))) ** 0.7
@@ -51,6 +51,9 @@ FURTHER = 0.45  # of the lips' gap: how much wider than in the mesh a mouth may 
 LIP_PLACES = 5  # along a lip at which its colour is measured
 LIP_SHARE = 0.65  # of the lips' colour is the photo's, the rest the generator's
 DEPTHS = 20  # places between upper and lower lip where the photo is looked at
+SHARES = (np.arange(DEPTHS, dtype=np.float32) + 0.5) / DEPTHS  # where they are, of the way down
+FURTHER_SHARES = np.linspace(0, FURTHER, 10, dtype=np.float32)[1:, None]
+CALMING = vector(1, 2, 3, 2, 1)[None] / 9  # a mean along the mouth
 
 
 def draw_mouth(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
@@ -110,11 +113,10 @@ def _paint_lips(canvas: Canvas, face: FaceSketch, memory: FaceMemory, alpha: flo
     if memory.due("lips", LOOK_EVERY_S):
         found = []
         for outer, inner in places:
-            across = [outer * (1 - k) + inner * k for k in (0.35, 0.5, 0.65)]
-            colours = np.stack([sample(face.photo, points) for points in across])[:, 1:-1]
-            each = np.array_split(colours, LIP_PLACES, axis=1)
-            found.append(np.stack([middle_colour(part.reshape(-1, 3)) for part in each]))
-        memory.ease("lips", np.stack(found) / face.photo_skin, LIPS_TAU_S)
+            across = np.array([outer * (1 - k) + inner * k for k in (0.35, 0.5, 0.65)])
+            each = np.array_split(sample(face.photo, across)[:, 1:-1], LIP_PLACES, axis=1)
+            found.append(np.array([middle_colour(part.reshape(-1, 3)) for part in each]))
+        memory.ease("lips", np.array(found) / face.photo_skin, LIPS_TAU_S)
     for (outer, inner), ratio in zip(places, memory["lips"], strict=True):
         outline = np.concatenate([outer, inner[::-1]])
         soft_px = 0.006 * face.width
@@ -126,12 +128,13 @@ def _paint_lips(canvas: Canvas, face: FaceSketch, memory: FaceMemory, alpha: flo
         colours = (
             np.concatenate([colours[:1], colours[:-1]]) + 2 * colours + np.concatenate([colours[1:], colours[-1:]])
         ) / 4
-        at = np.linspace(float(outer[0, 0]), float(outer[-1, 0]), LIP_PLACES)
-        order = slice(None) if at[0] <= at[-1] else slice(None, None, -1)
-        columns = np.stack([np.interp(np.arange(x0, x1), at[order], colours[order, c]) for c in range(3)], 1)
-        mask = soft_coverage(outline, box, soft_px)
-        lips = np.repeat(cv2.convertScaleAbs(columns)[None], y1 - y0, 0)
-        blend(canvas.rgb[y0:y1, x0:x1], lips, mask, LIP_SHARE * alpha)
+        left, right = float(outer[0, 0]), float(outer[-1, 0])
+        step = (LIP_PLACES - 1) / (right - left if abs(right - left) > 1e-3 else 1e-3)  # places a pixel
+        to_places = vector(step, 0, (x0 - left) * step, 0, 0, 0).reshape(2, 3)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        row = cv2.warpAffine(colours[None], to_places, (x1 - x0, 1), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        lips = np.repeat(cv2.convertScaleAbs(row), y1 - y0, 0)
+        blend(canvas.rgb[y0:y1, x0:x1], lips, soft_coverage(outline, box, soft_px), LIP_SHARE * alpha)
 
 
 def _further_open(face: FaceSketch, upper: Points, lower: Points, memory: FaceMemory) -> Points:
@@ -140,12 +143,10 @@ def _further_open(face: FaceSketch, upper: Points, lower: Points, memory: FaceMe
     It ends where the photo's dark of the mouth ends.
     """
     gap = lower - upper
-    shares = np.linspace(0, FURTHER, 10, dtype=np.float32)[1:]
-    points = lower[:, None] + gap[:, None] * shares[None, :, None]
-    level = luma(sample(face.photo, points.reshape(-1, 2))).reshape(len(lower), -1) / face.photo_skin
+    level = lumas(sample(face.photo, lower + gap * FURTHER_SHARES[:, None])) / face.photo_skin
     lip = float(luma(memory["lips"][1][1:-1].mean(0)))
-    dark = np.minimum.accumulate(level < 0.55 * lip, 1).sum(1) / len(shares)
-    found = FURTHER * np.convolve(np.pad(dark, 3, mode="edge"), np.ones(7) / 7, "valid")
+    dark = np.minimum.accumulate(level < 0.55 * lip, 0).sum(0, np.float32)[None] * (FURTHER / len(FURTHER_SHARES))
+    found = cv2.blur(dark, (7, 1), borderType=cv2.BORDER_REPLICATE)[0]
     share = memory.ease("further open", found, TEETH_TAU_S)
     return (gap * share[:, None]).astype(np.float32)
 
@@ -178,21 +179,21 @@ def _draw_inside(
     if box is None:
         return
     x0, y0, x1, y1 = box
-    inside = soft_coverage(outline, box, 0.0)
     light = face.skin_luma
     picture = np.empty((y1 - y0, x1 - x0, 3), np.uint8)
     redness = lip - luma(lip)
-    picture[:] = np.clip(face.ink * np.float32(0.72) + redness * np.float32(0.16), 0, 255)
+    dark = face.ink * np.float32(0.72) + redness * np.float32(0.16)
+    cv2.rectangle(picture, (0, 0), picture.shape[1::-1], dark.tolist(), cv2.FILLED)
 
     teeth, tongue, brightness = shown
     soft_px = 0.004 * face.width
-    tongue_colour = np.clip(lip * np.float32(0.54) + redness * np.float32(0.35), 0, 255)
+    tongue_colour = lip * np.float32(0.54) + redness * np.float32(0.35)
     _draw_band(picture, box, upper, lower, tongue, tongue_colour, soft_px)
     tooth = vector(1, 0.965, 0.915) * min(
         0.5 * (light * 0.55 + 112) + 0.5 * light * clamp(1.25 * brightness, 0.7, 1.4), 236
     )
     tooth = tooth + (0.34 - 0.2 * min(brightness, 1)) * (face.skin * (luma(tooth) / max(light, 1)) - tooth)
-    shaded = cv2.convertScaleAbs(tooth * _tooth_shade(face, box)[..., None])
+    shaded = cv2.multiply(_tooth_shade(face, box), (*tooth.tolist(), 0.0), scale=1 / 255)
     for band in teeth:
         _draw_band(picture, box, upper, lower, band, shaded, soft_px)
     # All of it lies in the lips' shade: most below the upper lip and in the corners.
@@ -201,18 +202,19 @@ def _draw_inside(
     shade = soft_coverage(
         np.concatenate([upper - depth, (upper + depth)[::-1]]), box, min(0.006 * face.width, 0.1 * gap)
     )
-    share = (shade * np.float32(0.30 / 255))[..., None]
-    blend(canvas.rgb[y0:y1, x0:x1], (picture * (1 - share)).astype(np.uint8), inside, alpha)
+    blend(picture, vector(0, 0, 0), shade, 0.30)
+    blend(canvas.rgb[y0:y1, x0:x1], picture, soft_coverage(outline, box, 0.0), alpha)
 
 
-def _tooth_shade(face: FaceSketch, box: Box) -> Floats:
-    """(h, w) factor of the teeth's colour: a trace of the photo's own shading, so that they are no plain white band."""
+def _tooth_shade(face: FaceSketch, box: Box) -> RgbImage:
+    """(h, w, 3) u8 shares of the teeth's colour: the photo's own shading, faintly, so that they are no plain band."""
     x0, y0, x1, y1 = box
     gray = cv2.cvtColor(face.photo[y0:y1, x0:x1], cv2.COLOR_RGB2GRAY)
     soft_px = 2 * round(0.006 * face.width) + 1
     gray = cv2.blur(gray, (soft_px, soft_px))
-    bright = max(float(gray.max()), 1.0)
-    return np.float32(0.68) + np.float32(0.32) * np.minimum(gray * np.float32(1.15 / bright), 1)
+    bright = max(cv2.minMaxLoc(gray)[1], 1.0)
+    shade = cv2.convertScaleAbs(gray, alpha=0.32 * 1.15 * 255 / bright, beta=0.68 * 255)
+    return cv2.cvtColor(shade, cv2.COLOR_GRAY2RGB)
 
 
 def _draw_band(
@@ -234,14 +236,11 @@ def _teeth_and_tongue(face: FaceSketch, upper: Points, lower: Points, memory: Fa
     Each is measured at stations along the mouth and smoothed along them, so that it is drawn with a clean edge.
     Teeth are brighter than their surroundings and less red than the skin; a tongue is redder and not dark.
     """
-    stations = len(upper)
-    share = (np.arange(DEPTHS, dtype=np.float32) + 0.5) / DEPTHS
-    points = upper[:, None] + (lower - upper)[:, None] * share[None, :, None]
-    colours = sample(face.photo, points.reshape(-1, 2)).reshape(stations, DEPTHS, 3)
-    colours = cv2.blur(colours, (3, 5))  # depth, stations
-    level = luma(colours) / face.photo_skin
-    red, yellow = _red_and_yellow(colours)
-    skin_red, skin_yellow = (float(share) for share in _red_and_yellow(face.skin / face.gain))
+    points = upper[:, None] + (lower - upper)[:, None] * SHARES[:, None]
+    colours = cv2.blur(sample(face.photo, points), (3, 5))  # depth, stations
+    level = lumas(colours) / face.photo_skin
+    red, yellow = _red_and_yellow(*cv2.split(colours))
+    skin_red, skin_yellow = (float(share) for share in _red_and_yellow(*(face.skin / face.gain)))
     # Warm light reddens teeth too; but then they are as yellow as the skin, and a tongue, like lips, never is.
     limit = max(0.12, 0.72 * skin_red) + 0.18 * smoothsteps(-0.09, -0.04, yellow - skin_yellow)
     bright = np.clip((level - 0.27) / 0.2, 0, 1)
@@ -251,47 +250,49 @@ def _teeth_and_tongue(face: FaceSketch, upper: Points, lower: Points, memory: Fa
     is_tooth = tooth > 0.5
     found_level = quantile(level[is_tooth], 0.7) if is_tooth.any() else 1.0
     brightness = memory.ease_share("teeth brightness", found_level, LINE_TAU_S)
-    above = _band(is_tooth, share)
-    below = 1 - _band(is_tooth[:, ::-1], share)[::-1]
+    hits = np.array([is_tooth, is_tooth[:, ::-1], flesh[:, ::-1] > 0.5])
+    above, below, tongue = _runs(hits, np.array([[0.45], [0.45], [0.5]]))
+    below, tongue = 1 - below[::-1], 1 - tongue[::-1]
     # One row of teeth that fills the gap is the upper one.
     apart = (below[0] > above[1] + 0.12) & (below[0] > 0.55)  # what is taller is a tongue
     below = np.where(apart, below, 1.0)
-    tongue = 1 - _band((flesh > 0.5)[:, ::-1], share, 0.5)[::-1]
     tongue[0] = np.maximum(tongue[0], above[1])
-    found = _calm(np.concatenate([above, below, tongue])).astype(np.float32).reshape(3, 2, -1)
-    found = memory.ease("teeth", found, TEETH_TAU_S)
+    found = memory.ease("teeth", _calm(np.concatenate([above, below, tongue])).reshape(3, 2, -1), TEETH_TAU_S)
     return (found[0], found[1]), found[2], brightness
 
 
-def _red_and_yellow(colours: Floats) -> tuple[Floats, Floats]:
-    """By how much red exceeds green, and green blue, over red, of RGB in the last axis."""
-    red = np.maximum(colours[..., 0], 12)
-    return (colours[..., 0] - colours[..., 1]) / red, (colours[..., 1] - colours[..., 2]) / red
+def _red_and_yellow(red: Floats, green: Floats, blue: Floats) -> tuple[Floats, Floats]:
+    """By how much red exceeds green, and green blue, over red."""
+    level = np.maximum(red, 12)
+    return (red - green) / level, (green - blue) / level
 
 
-def _band(hits: NDArray[np.bool_], share: Points, latest: float = 0.45) -> Points:
-    """(2, n): the first run of hits from the top that begins before `latest`, gaps of two steps forgiven.
+def _runs(hits: NDArray[np.bool_], latest: Points) -> Points:
+    """(k, 2, n): where the first run of `hits` (k, n, DEPTHS) begins and ends, gaps of two steps forgiven.
 
-    A run that begins within the first two steps is taken to reach the edge. Where there is none: 0, 0.
+    It has to begin before `latest` (k, 1). A run that begins within the first two steps is taken to reach the edge.
+    Where there is none: 0, 0.
     """
     closed = hits.copy()
-    closed[:, 1:-1] |= hits[:, :-2] & hits[:, 2:]
-    closed[:, 2:-1] |= hits[:, :-3] & hits[:, 3:]
-    closed[:, 1:-2] |= hits[:, :-3] & hits[:, 3:]
-    start = closed.argmax(1)
-    begins = closed.any(1) & (share[start] <= latest)
-    ended = ~closed & (np.arange(closed.shape[1])[None] > start[:, None])
-    stop = np.where(ended.any(1), ended.argmax(1), closed.shape[1])
+    closed[..., 1:-1] |= hits[..., :-2] & hits[..., 2:]
+    apart = hits[..., :-3] & hits[..., 3:]
+    closed[..., 2:-1] |= apart
+    closed[..., 1:-2] |= apart
+    start = closed.argmax(2)
+    begins = closed.any(2) & (SHARES[start] <= latest)
+    ended = ~closed & (np.arange(DEPTHS) > start[..., None])
+    stop = np.where(ended.any(2), ended.argmax(2), DEPTHS)
     long_enough = begins & (stop - start >= 2)
-    first = np.where(start <= 2, 0.0, start / closed.shape[1])
-    last = np.where(stop >= closed.shape[1] - 2, 1.0, stop / closed.shape[1])
-    return np.where(long_enough, np.stack([first, last]), 0.0)
+    first = np.where(start <= 2, 0.0, start / DEPTHS)
+    last = np.where(stop >= DEPTHS - 2, 1.0, stop / DEPTHS)
+    return np.array([first, last]).swapaxes(0, 1) * long_enough[:, None]
 
 
-def _calm(bands: Points) -> Points:
+def _calm(bands: Points) -> NDArray[np.float32]:
     """(bands, n) smoothed along the mouth: median against single stations, then a mean."""
-    middle = np.sort(np.lib.stride_tricks.sliding_window_view(bands[:, ENDS_REPEATED], 5, axis=1), -1)[..., 2]
-    return np.lib.stride_tricks.sliding_window_view(middle[:, ENDS_REPEATED], 5, axis=1) @ vector(1, 2, 3, 2, 1) / 9
+    each = np.repeat(bands.astype(np.float32), 5, 0)  # so that a square median sees one band only
+    middle = np.ascontiguousarray(cv2.medianBlur(each, 5)[2::5])
+    return cv2.filter2D(middle, -1, CALMING, borderType=cv2.BORDER_REPLICATE)
 
 
 def _draw_lip_shadow(canvas: Canvas, face: FaceSketch, alpha: float) -> None:

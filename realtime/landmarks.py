@@ -7,6 +7,7 @@ one piece of code. Chains run as said with each of them. Source: MediaPipe's can
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,10 +101,10 @@ def eye_openness(landmarks: NDArray[np.float32], eye: EyePoints) -> float:
 
     The mean over the seven inner pairs of lid points is calmer than the middle pair alone.
     """
-    points = landmarks[:, :2]
-    width = float(np.linalg.norm(points[eye.inner_corner] - points[eye.outer_corner]))
-    gaps = np.linalg.norm(points[eye.upper_lid[1:-1]] - points[eye.lower_lid[1:-1]], axis=1)
-    return float(gaps.mean()) / max(width, 1e-6)
+    gaps = landmarks[eye.upper_lid] - landmarks[eye.lower_lid]  # at the corners there is none
+    lengths = np.hypot(gaps[:, 0], gaps[:, 1])
+    axis = landmarks[eye.inner_corner] - landmarks[eye.outer_corner]
+    return float(lengths.sum()) / (len(gaps) - 2) / max(math.hypot(axis[0], axis[1]), 1e-6)
 
 
 def gaze_offset(landmarks: NDArray[np.float32], eye: EyePoints) -> float:
@@ -135,6 +136,6 @@ def gaze_drop(landmarks: NDArray[np.float32], eye: EyePoints) -> float:
 
 def mouth_opening(landmarks: NDArray[np.float32]) -> float:
     """The gap between the inner lips over the mouth's width: 0 closed, about 0.5 and more wide open."""
-    points = landmarks[:, :2]
-    width = float(np.linalg.norm(points[MOUTH_LEFT_CORNER] - points[MOUTH_RIGHT_CORNER]))
-    return float(np.linalg.norm(points[LIP_TOP_MIDDLE] - points[LIP_BOTTOM_MIDDLE])) / max(width, 1e-6)
+    width = landmarks[MOUTH_LEFT_CORNER] - landmarks[MOUTH_RIGHT_CORNER]
+    gap = landmarks[LIP_TOP_MIDDLE] - landmarks[LIP_BOTTOM_MIDDLE]
+    return math.hypot(gap[0], gap[1]) / max(math.hypot(width[0], width[1]), 1e-6)

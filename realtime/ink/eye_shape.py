@@ -75,14 +75,14 @@ class Eye:
 
 def shape_eyes(face: FaceSketch, memory: FaceMemory) -> list[Eye]:
     """Both eyes, the right one first."""
-    usual = _usual_openness(face, memory)
-    shares = [eye_openness(face.points, points) / own for points, own in zip(EYES, usual, strict=True)]
-    return [_shape_eye(face, memory, side, usual[side], shares[1 - side]) for side in range(2)]
-
-
-def _usual_openness(face: FaceSketch, memory: FaceMemory) -> list[float]:
-    """How open each eye of this person mostly is, learnt as it goes: sooner wider than narrower, not from blinks."""
     found = [eye_openness(face.points, points) for points in EYES]
+    usual = _usual_openness(found, memory)
+    shares = [openness / own for openness, own in zip(found, usual, strict=True)]
+    return [_shape_eye(face, memory, side, found[side], usual[side], shares[1 - side]) for side in range(2)]
+
+
+def _usual_openness(found: list[float], memory: FaceMemory) -> list[float]:
+    """How open each eye of this person mostly is, learnt as it goes: sooner wider than narrower, not from blinks."""
     usual = []
     for side, openness in enumerate(found):
         name = f"usual openness {side}"
@@ -95,7 +95,7 @@ def _usual_openness(face: FaceSketch, memory: FaceMemory) -> list[float]:
     return [max(own, LIKE_THE_OTHER * other) for own, other in zip(usual, usual[::-1], strict=True)]
 
 
-def _shape_eye(face: FaceSketch, memory: FaceMemory, side: int, usual: float, other: float) -> Eye:
+def _shape_eye(face: FaceSketch, memory: FaceMemory, side: int, openness: float, usual: float, other: float) -> Eye:
     """One eye. usual: its usual openness. other: how open the other eye is, as a share of its own."""
     points, profile = EYES[side], memory.profile
     eye_scale = face.touch_up.eye_scale
@@ -109,7 +109,6 @@ def _shape_eye(face: FaceSketch, memory: FaceMemory, side: int, usual: float, ot
         down = -down
     if right[0] * down[1] < right[1] * down[0]:  # the left eye's chain runs against the picture's x
         right = -right
-    openness = eye_openness(face.points, points)
     winking = smoothstep(*OTHER_OPEN, other)
     closed = max((CLOSED + winking * (CLOSED_WINKING - CLOSED)) * usual, CLOSED_AT_LEAST)
     if profile is not None:

@@ -23,6 +23,7 @@ from realtime.ink.measure import (
     Points,
     clamp,
     luma,
+    lumas,
     quantile,
     sample,
     smoothstep,
@@ -30,7 +31,7 @@ from realtime.ink.measure import (
     vector,
 )
 from realtime.ink.memory import FaceMemory
-from realtime.types import GrayImage
+from realtime.types import GrayImage, RgbImage
 
 VISIBLE_TAU_S, COLOUR_TAU_S = 0.25, 0.1
 LOOK_EVERY_S = 0.1  # of the source's time: light and colours change slowly
@@ -40,6 +41,7 @@ LASHES_AT, LID_AT = (-0.02, 0.02, 0.06), (0.16, 0.22)  # places above the upper 
 FINE_PX = 64  # an eye wider than this is painted at single resolution: its edges are fine enough
 # Lights in the eye: across and along the iris from its centre, size (all in radii), strength.
 HIGHLIGHTS = ((-0.22, -0.45, 0.17, 0.95), (0.24, 0.40, 0.08, 0.55))
+SHADOW = (0.40, 0.44, 0.42, 0.0)  # of red, green and blue that the upper lid's shadow takes
 _ANGLES = np.linspace(0, 2 * np.pi, 20, endpoint=False, dtype=np.float32)
 SPOT = np.stack([np.cos(_ANGLES), 1.15 * np.sin(_ANGLES)], 1)  # outline of a light with radius 1
 # Lid line from the outer corner to the inner one: place along the lid, share of the full width.
@@ -118,15 +120,19 @@ def _iris_texture() -> NDArray[np.uint8]:
     return np.stack([tone, cover], 2).astype(np.uint8)
 
 
-def _iris_table(iris: Colour, ink: Colour) -> NDArray[np.float32]:
-    """(256, 3) RGB of the texture's tones."""
+@lru_cache(maxsize=1)
+def _iris_stops() -> NDArray[np.float32]:
+    """(256, 4): how much of four colours makes each tone of the texture: pupil, shade, the iris's colour, its light."""
+    at = (0, 50, 130, 255)
+    return np.stack([np.interp(np.arange(256), at, stop) for stop in np.eye(4)], 1).astype(np.float32)
+
+
+def _iris_table(iris: Colour, ink: Colour, lit: float) -> RgbImage:
+    """(1, 256, 3) RGB of the texture's tones, `lit` times as bright."""
     light = smoothstep(70, 130, float(luma(iris)))  # a light iris is light all over, within its dark rim
     shade = ink * (0.5 - 0.2 * light) + iris * (0.28 + 0.22 * light)
-    stops = np.stack(
-        [ink * 0.55, shade, iris * (0.86 + 0.1 * light), np.minimum(iris * (1.55 - 0.2 * light) + 16, 240)]
-    )
-    at = np.arange(256)
-    return np.stack([np.interp(at, (0, 50, 130, 255), stops[:, c]) for c in range(3)], 1).astype(np.float32)
+    stops = [ink * 0.55, shade, iris * (0.86 + 0.1 * light), np.minimum(iris * (1.55 - 0.2 * light) + 16, 240)]
+    return cv2.convertScaleAbs(_iris_stops() @ np.array(stops, np.float32), alpha=lit)[None]
 
 
 def _draw_ball(canvas: Canvas, face: FaceSketch, eye: Eye, iris: Colour, white: Colour, alpha: float) -> None:
@@ -138,8 +144,9 @@ def _draw_ball(canvas: Canvas, face: FaceSketch, eye: Eye, iris: Colour, white: 
     x0, y0, x1, y1 = box
     scale = 2 if eye.width < FINE_PX else 1
     size = ((x1 - x0) * scale, (y1 - y0) * scale)
-    ball = np.empty((size[1], size[0], 3), np.float32)
-    ball[:] = white
+    lit = 1 - 0.22 * smoothstep(0.85, 0.4, eye.share)
+    ball = np.empty((size[1], size[0], 3), np.uint8)
+    cv2.rectangle(ball, (0, 0), size, (white * lit).tolist(), cv2.FILLED)
 
     texture = _iris_texture()
     half = texture.shape[0] / 2
@@ -151,19 +158,17 @@ def _draw_ball(canvas: Canvas, face: FaceSketch, eye: Eye, iris: Colour, white: 
     shrink = eye.radius * scale / unit
     if shrink < 0.6:  # fewer pixels than the texture has: average first, or the rim breaks up
         texture = cv2.blur(texture, (int(1 / shrink) | 1,) * 2)  # type: ignore[assignment]
-    painted = cv2.warpAffine(texture, matrix, size, flags=cv2.INTER_LINEAR)
-    share = painted[..., 1:].astype(np.float32) * np.float32(1 / 255)
-    ball += (_iris_table(iris, face.ink)[painted[..., 0]] - ball) * share
+    tone, cover = cv2.split(cv2.warpAffine(texture, matrix, size, flags=cv2.INTER_LINEAR))
+    painted = cv2.LUT(cv2.cvtColor(tone, cv2.COLOR_GRAY2RGB), _iris_table(iris, face.ink, lit))
+    blend(ball, painted, cover, 1.0)
 
     # The upper lid's shadow lies on white and iris.
     gap = eye.openness * eye.width
     depth = eye.down * (0.22 * gap)
     shadow = np.concatenate([eye.upper - depth, (eye.upper + depth * 1.25)[::-1]])
     mask = cv2.blur(coverage(shadow, box, scale), (max(int(0.05 * eye.width * scale), 1) | 1,) * 2)
-    narrow = 0.22 * smoothstep(0.85, 0.4, eye.share)
-    ball *= 1 - narrow
-    tint = vector(0.60, 0.56, 0.58) - 1
-    ball *= 1 + tint * (mask * np.float32(1 / 255))[..., None]
+    taken = cv2.multiply(cv2.cvtColor(mask, cv2.COLOR_GRAY2RGB), SHADOW)
+    cv2.subtract(ball, cv2.multiply(ball, taken, scale=1 / 255), ball)
 
     _draw_highlights(ball, face, eye, box, scale)
 
@@ -171,13 +176,14 @@ def _draw_ball(canvas: Canvas, face: FaceSketch, eye: Eye, iris: Colour, white: 
     if scale > 1:
         ball = cv2.resize(ball, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)
         inside = cv2.resize(inside, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-    blend(canvas.rgb[y0:y1, x0:x1], cv2.convertScaleAbs(ball), inside, alpha)  # type: ignore[arg-type]
+    blend(canvas.rgb[y0:y1, x0:x1], ball, inside, alpha)  # type: ignore[arg-type]
 
 
-def _draw_highlights(ball: NDArray[np.float32], face: FaceSketch, eye: Eye, box: Box, scale: int) -> None:
+def _draw_highlights(ball: RgbImage, face: FaceSketch, eye: Eye, box: Box, scale: int) -> None:
     """One large light above, one small below on the other side: the same in both eyes, as from one window."""
     bright = vector(255, 253, 250) * np.float32(clamp(0.62 + face.skin_luma / 400, 0.7, 1.0))
     awake = smoothstep(0.55, 0.85, eye.share)  # light in lowered eyes looks haunted
+    corner = vector(*box[:2])
     for across, along, size, strength in HIGHLIGHTS[: 2 if eye.radius > 3.5 else 1]:
         radius = max(size * eye.radius * (0.6 + 0.4 * awake), 0.7)
         centre = eye.iris + across * eye.across + along * eye.along
@@ -185,14 +191,12 @@ def _draw_highlights(ball: NDArray[np.float32], face: FaceSketch, eye: Eye, box:
             nearest = np.argmin(np.abs((eye.upper - centre) @ eye.right))
             room = float((centre - eye.upper[nearest]) @ eye.down)
             centre = centre + eye.down * clamp(1.15 * radius - room, 0, 0.5 * eye.radius)
-        spot = centre + radius * SPOT
-        within = box_of(spot - vector(*box[:2]), 1, (box[3] - box[1], box[2] - box[0]))
+        spot = (centre - corner) + radius * SPOT
+        within = box_of(spot, 1, (box[3] - box[1], box[2] - box[0]))
         if within is None:
             continue
-        x0, y0, x1, y1 = within
-        share = coverage(spot - vector(*box[:2]), within, scale)[..., None] * np.float32(strength * awake / 255)
-        part = ball[y0 * scale : y1 * scale, x0 * scale : x1 * scale]
-        part += (bright - part) * share
+        x0, y0, x1, y1 = (v * scale for v in within)
+        blend(ball[y0:y1, x0:x1], bright, coverage(spot, within, scale), strength * awake)
 
 
 def _draw_lids(canvas: Canvas, face: FaceSketch, eye: Eye, memory: FaceMemory, side: int, alpha: float) -> None:
@@ -233,7 +237,7 @@ def _crease(face: FaceSketch, eye: Eye) -> tuple[float, float, float]:
     """The fold above the upper lid, a dark valley in the photo: height and slope in eye widths, strength 0..1."""
     path = eye.upper[3:-2:2]
     across = CREASE_AT[:, None, None] * (eye.width * -eye.down)
-    level = luma(sample(face.photo, (path + across).reshape(-1, 2)).reshape(len(CREASE_AT), len(path), 3))
+    level = lumas(sample(face.photo, path + across))
     level = np.minimum(cv2.blur(level, (3, 3)), 1.3 * face.photo_skin)
     below = np.maximum.accumulate(level, 0)
     above = np.maximum.accumulate(level[::-1], 0)[::-1]

@@ -1,11 +1,12 @@
 """The colour grade of a style: what becomes of each colour, and which tint shades and lights take.
 
-Comes in: the YCrCb picture of the layers, small. Goes out: the same, graded. Any thread. Hue and colourfulness are
+Comes in: luma, Cr and Cb of the layers, small. Goes out: the same, graded. Any thread. Hue and colourfulness are
 looked up in one table of all pairs of Cr and Cb, so a grade costs the same however much it does.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -25,17 +26,23 @@ TINT_LEVELS = 40.0  # what a tint of 1 adds to Cr and Cb at the most
 Numbers = tuple[tuple[float, float, float], ...]  # of each range of hues: chroma, turn, light
 UNCHANGED: Numbers = ((1, 0, 0),) * 3
 
+NEUTRAL = 128 * 256  # no colour, no change
+
+Plane = NDArray[np.uint16]
 Colours = NDArray[np.uint8]  # (65536, 3) by Cr + 256 Cb: Cr, Cb, 128 + what luma gains
 
 
-def graded(ycc: NDArray[np.uint16], finish: Finish) -> NDArray[np.uint16]:
-    """(h, w, 3) YCrCb, in 1/256 of a level, with each colour as the finish wants it; tints come later."""
+def graded(planes: Sequence[Plane], finish: Finish) -> Sequence[Plane]:
+    """Luma, Cr and Cb, (h, w) in 1/256 of a level, with each colour as the finish wants it; tints come later."""
     numbers = colour_numbers(finish)
     if numbers == UNCHANGED:
-        return ycc
-    whole = ycc >> 8
-    new = np.take(_changes(numbers), whole[..., 1] + (whole[..., 2] << 8), axis=0)
-    return cv2.add(ycc, new, dtype=cv2.CV_16U)
+        return planes
+    _, red, blue = planes
+    colour = cv2.bitwise_or(red >> 8, blue & 0xFF00)
+    return [
+        cv2.addWeighted(values, 1, cv2.LUT(colour, gain), 1, -NEUTRAL)
+        for values, gain in zip(planes, _gains(numbers), strict=True)
+    ]
 
 
 def colour_numbers(finish: Finish) -> Numbers:
@@ -72,11 +79,11 @@ def _colour_table(numbers: Numbers) -> Colours:
 
 
 @lru_cache(maxsize=8)
-def _changes(numbers: Numbers) -> NDArray[np.int32]:
-    """(65536, 3) by Cr + 256 Cb: what luma, Cr and Cb gain, in 1/256 of a level."""
+def _gains(numbers: Numbers) -> NDArray[np.uint16]:
+    """(3, 65536) by Cr + 256 Cb: 128 levels + what luma, Cr and Cb gain, in 1/256 of a level."""
     blue, red = np.divmod(np.arange(65536), 256)
     kept = np.stack([red, blue, np.full(65536, 128)], 1)
-    return np.ascontiguousarray(256 * (_colour_table(numbers) - kept)[:, [2, 0, 1]], np.int32)
+    return np.ascontiguousarray((NEUTRAL + 256 * (_colour_table(numbers) - kept)[:, [2, 0, 1]]).T, np.uint16)
 
 
 def tint_tables(finish: Finish) -> NDArray[np.uint16]:

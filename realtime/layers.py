@@ -26,7 +26,22 @@ Table = NDArray[np.uint8]  # (65536,)
 FINE = 256
 FINE_LEVELS = np.arange(65536, dtype=np.float32) / FINE
 NEUTRAL = 128 * FINE  # chroma of grey
+INK_FINE = 16  # units a level of ink: what it is looked up in is small enough for the nearest cache
+TONE_COLUMNS, HARD_ROWS = 2048, 32  # of the table of tones: eighths of a level, and how hard the steps are
+LEAST_DEPTH = 0.05  # of lines, below which what luma keeps does not tell how much ink there is
 MOST_SIMPLIFIED_PX = 15
+
+_LUMA = np.array([0.299, 0.587, 0.114])
+_TO_YCRCB = np.stack(  # as OpenCV's, whose own conversion takes three times as long
+    [
+        np.append(_LUMA, 0),
+        np.append(0.713 * (np.array([1, 0, 0]) - _LUMA), NEUTRAL),
+        np.append(0.564 * (np.array([0, 0, 1]) - _LUMA), NEUTRAL),
+    ]
+)
+# luma comes in 1/128 of a level; half a level more, for what is below one is cut off
+_TO_RGB = np.array([[2, 1.403, 0], [2, -0.714, -0.344], [2, 0, 1.773]])
+_TO_RGB = np.column_stack([_TO_RGB, FINE / 2 - NEUTRAL * _TO_RGB[:, 1:].sum(axis=1)])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,47 +111,52 @@ def draw_layers(layers: Layers, size: Size, finish: Finish) -> tuple[RgbImage, G
 
     Chroma fades to neutral under ink at the small size; luma is enlarged, sharpened without overshoot (clamped to the
     local extremes of the small picture, so that edges get steep but no halo appears), stepped by a table, and ink is
-    put on top. Where the small luma hardly varies (pale walls) a soft table replaces the hard one.
+    put on top. Where the small luma hardly varies (pale walls) steps are soft.
 
-    All of it is in 1/256 of a level: of whole levels, sharpening and steps make contours that crawl as things move.
+    All of it is in parts of a level: of whole levels, sharpening and steps make contours that crawl as things move.
     """
     to = (size.width, size.height)
-    luma, *chroma = cv2.split(
-        graded(cv2.cvtColor(_fine(_simplified(layers.flat, finish)), cv2.COLOR_RGB2YCrCb), finish)
-    )
-    ink = _fine(_grown(layers.ink, finish))
-    stepped, soft, line_keep, lines, vivid = finish_tables(finish)
+    planes = cv2.split(cv2.transform(_fine(_simplified(layers.flat, finish)), _TO_YCRCB))
+    luma, *chroma = graded(planes, finish)
+    ink = _fine(_grown(layers.ink, finish), INK_FINE)
+    tones, line_keep, lines = _picture_tables(finish)
 
+    around = np.ones((5, 5), np.uint8)
+    low, high = cv2.erode(luma, around), cv2.dilate(luma, around)
     large = cv2.resize(luma, to, interpolation=cv2.INTER_LINEAR)
     large = cv2.addWeighted(large, 2.5, cv2.blur(large, (7, 7)), -1.5, 0)
-    around = np.ones((5, 5), np.uint8)
-    large = cv2.max(large, cv2.resize(cv2.erode(luma, around), to, interpolation=cv2.INTER_LINEAR))
-    large = cv2.min(large, cv2.resize(cv2.dilate(luma, around), to, interpolation=cv2.INTER_LINEAR))
+    large = cv2.max(large, cv2.resize(low, to, interpolation=cv2.INTER_LINEAR))
+    large = cv2.min(large, cv2.resize(high, to, interpolation=cv2.INTER_LINEAR))
 
-    around = np.ones((9, 9), np.uint8)
-    variation = cv2.subtract(cv2.dilate(luma, around), cv2.erode(luma, around))
-    hard = cv2.resize(cv2.blur(cv2.LUT(variation, hard_table()), (7, 7)), to)
-    tone = _share(cv2.LUT(large, stepped), hard)
-    tone = cv2.add(tone, _share(cv2.LUT(large, soft), cv2.bitwise_not(hard)))
-    tone = cv2.GaussianBlur(tone.astype(np.float32), (3, 3), 0.6).astype(np.uint16)
+    variation = cv2.subtract(cv2.dilate(high, around), cv2.erode(low, around))  # within 9x9
+    hard = cv2.blur(cv2.LUT(variation, hard_table()), (7, 7))
+    row = cv2.resize(cv2.addWeighted(hard, (HARD_ROWS - 1) / 65535, hard, 0, 0), to, interpolation=cv2.INTER_LINEAR)
+    place = cv2.addWeighted(large, TONE_COLUMNS / 65536, row, TONE_COLUMNS, 0)
+    tone = cv2.GaussianBlur(cv2.LUT(place, tones), (3, 3), 0.6).view(np.uint16)
 
     large_ink = cv2.resize(ink, to, interpolation=cv2.INTER_CUBIC)
-    tone = _faded(tone, cv2.LUT(large_ink, line_keep), line_level(finish))
+    large_keep = cv2.LUT(large_ink, line_keep)
+    tone = _faded(tone, large_keep, line_level(finish) / 2)
     keep = cv2.LUT(ink, line_keep)
     for index, values in enumerate(chroma):
-        values = cv2.LUT(values, vivid)
+        vivid = finish.chroma
         if is_tinted(finish):
-            values = cv2.addWeighted(values, 1, cv2.LUT(luma, tint_tables(finish)[index]), 1, -NEUTRAL)
-        chroma[index] = cv2.resize(_faded(values, keep, NEUTRAL), to, interpolation=cv2.INTER_LINEAR)
-    rgb = cv2.cvtColor(cv2.merge([tone, *chroma]), cv2.COLOR_YCrCb2RGB)
-    return cv2.convertScaleAbs(rgb, alpha=1 / FINE), cv2.LUT(large_ink, lines)
+            tint = cv2.LUT(luma, tint_tables(finish)[index])
+            values, vivid = cv2.addWeighted(values, vivid, tint, 1, -NEUTRAL * vivid), 1.0
+        chroma[index] = cv2.resize(_faded(values, keep, NEUTRAL, vivid), to, interpolation=cv2.INTER_LINEAR)
+    fine = cv2.transform(cv2.merge([tone, *chroma]), _TO_RGB)
+    rgb = np.empty(fine.shape, np.uint8)
+    np.right_shift(fine, 8, out=rgb, casting="unsafe")
+    if finish.ink_depth < LEAST_DEPTH:
+        return rgb, cv2.LUT(large_ink, lines)
+    return rgb, cv2.convertScaleAbs(large_keep, alpha=-255 / 65535 / finish.ink_depth, beta=255 / finish.ink_depth)
 
 
-def _fine(levels: Levels) -> FineImage:
-    """Levels of 0..255, u8 or f32, in 1/256."""
+def _fine(levels: Levels, units: int = FINE) -> FineImage:
+    """Levels of 0..255, u8 or f32, in so many units a level."""
     if levels.dtype == np.uint8:
-        return levels.astype(np.uint16) * np.uint16(FINE)
-    return (levels * np.float32(FINE)).astype(np.uint16)
+        return levels.astype(np.uint16) * np.uint16(units)
+    return (levels * np.float32(units)).astype(np.uint16)
 
 
 def _simplified(flat: Levels, finish: Finish) -> Levels:
@@ -153,14 +173,10 @@ def _grown(ink: Levels, finish: Finish) -> Levels:
     return cv2.addWeighted(ink, 1 - finish.ink_grow, cv2.dilate(ink, np.ones((3, 3), np.uint8)), finish.ink_grow, 0)
 
 
-def _share(values: FineImage, share: FineImage) -> FineImage:
-    """`share` (65535 is all) of the values."""
-    return cv2.multiply(values, share, scale=1 / 65535)
-
-
-def _faded(values: FineImage, keep: FineImage, into: float) -> FineImage:
-    """`keep` (65535 is all) of the values, the rest of one value."""
-    return cv2.addWeighted(_share(values, keep), 1, keep, -into / 65535, into)
+def _faded(values: FineImage, keep: FineImage, into: float, factor: float = 1.0) -> FineImage:
+    """`keep` (65535 is all) of the values, the rest of one value; `factor` times as far from that."""
+    kept = cv2.multiply(values, keep, scale=1 / 65535)
+    return cv2.addWeighted(kept, factor, keep, -factor * into / 65535, into)
 
 
 def line_level(finish: Finish) -> float:
@@ -179,6 +195,21 @@ def finish_tables(finish: Finish) -> tuple[FineTable, FineTable, FineTable, Tabl
         (255 * ink + 0.5).astype(np.uint8),
         _to_u16(NEUTRAL + (FINE * FINE_LEVELS - NEUTRAL) * finish.chroma),
     )
+
+
+@lru_cache(maxsize=16)
+def _picture_tables(finish: Finish) -> tuple[NDArray[np.int16], FineTable, Table]:
+    """What `draw_layers` looks up: tone, in 1/128 of a level, and by ink, in `INK_FINE`, what luma keeps, and ink.
+
+    Tone by row, how hard its steps are, and column, luma: one look-up instead of two that are mixed, and most of it in
+    the first row or the last, which the nearest cache holds.
+    """
+    stepped, soft, line_keep, lines, _ = finish_tables(finish)
+    columns = np.arange(TONE_COLUMNS) * (65536 // TONE_COLUMNS)
+    hard = np.linspace(0, 1, HARD_ROWS)[:, None]
+    tone = soft[columns] + hard * (stepped[columns].astype(np.float64) - soft[columns])
+    by_ink = np.minimum(np.arange(65536) * (FINE // INK_FINE), 65535)
+    return (tone / 2 + 0.5).astype(np.int16).ravel(), line_keep[by_ink], lines[by_ink]
 
 
 def _tone_table(finish: Finish, hardness: float, share: float) -> FineTable:

@@ -29,8 +29,8 @@ def chroma(rgb: np.ndarray) -> float:
 
 def test_a_plain_finish_changes_no_colour_and_costs_no_table() -> None:
     assert colour_table(Finish()) is None
-    ycc = cv2.cvtColor(patch(LEAF).astype(np.uint16) << 8, cv2.COLOR_RGB2YCrCb)
-    assert graded(ycc, Finish()) is ycc
+    planes = cv2.split(cv2.cvtColor(patch(LEAF).astype(np.uint16) << 8, cv2.COLOR_RGB2YCrCb))
+    assert graded(planes, Finish()) is planes
 
 
 @pytest.mark.parametrize(("name", "own", "others"), [("green", LEAF, (SKY, SKIN)), ("blue", SKY, (LEAF, SKIN))])

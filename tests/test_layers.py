@@ -58,6 +58,15 @@ def test_ink_is_dark_where_it_is_and_nothing_elsewhere() -> None:
     assert np.abs(faint[:, 60] - plain[:, 60]).max() <= 2
 
 
+def test_lines_that_darken_nothing_are_told_all_the_same() -> None:
+    line = np.zeros((48, 64), np.uint8)
+    line[:, 30:34] = np.linspace(0, 255, 48)[:, None]
+    deep, none = (draw_layers(layers(200, line), LARGE, Finish(ink_depth=depth))[1].astype(int) for depth in (0.8, 0))
+    assert np.abs(deep - none).max() <= 1
+    assert none.max() == 255
+    assert none.min() == 0
+
+
 def test_no_chroma_is_grey_and_hue_survives_otherwise() -> None:
     red = layers((200, 60, 60))
     assert np.ptp(draw_layers(red, LARGE, Finish(chroma=0))[0][48, 64]) <= 2

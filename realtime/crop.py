@@ -19,6 +19,7 @@ from realtime.types import Mask, Size
 CROP_PX = 256  # side of the square the face generator works on
 SHRINK_BELOW = 0.8  # crop pixels a frame pixel: below, plain interpolation would skip pixels
 CROP_TO_FACE = 1.6  # crop side over face height: the face fills 5/8 of the crop, hairline and chin lie inside
+HELD_PX = 8.0  # crop pixels by which a corner may be off before the crop moves
 MAX_GROWTH = 6.0  # a drawing of the crop enlarged more than this (a face larger than the frame) gains nothing
 EDGE_PX = 64  # side of the small picture of the soft edge
 WIDTH_TO_HEIGHT = 1.25  # a frontal face's height over its width: stands in for the height of a bowed head
@@ -42,6 +43,18 @@ def crop_matrix(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
     centre = (top + chin) / 2
     shift = np.array([CROP_PX / 2, CROP_PX / 2], np.float32) - rotation @ centre
     return np.concatenate([rotation, shift[:, None]], 1).astype(np.float32)
+
+
+def held(before: NDArray[np.float32] | None, wanted: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The (2, 3) map of `before` for as long as it shows nearly the same crop as the `wanted` one, else that.
+
+    A crop that moves with every tremble of the landmarks samples the picture otherwise in each frame, and lines shake.
+    """
+    if before is None:
+        return wanted
+    there = corners_in_frame(invert(wanted), CROP_PX) @ before[:, :2].T + before[:, 2]
+    off = np.abs(there - corners_in_frame(np.eye(2, 3, dtype=np.float32), CROP_PX))
+    return before if float(off.max()) <= HELD_PX else wanted
 
 
 def invert(matrix: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -3,8 +3,9 @@
 Comes in: a frame and the face's landmarks in the frame before. Goes out: its landmarks now, or None when it is lost. On
 the thread of the stage perceive. It does what MediaPipe's graph does between two detections (Kartynnik et al.,
 "Real-time Facial Surface Geometry from Monocular Video on Mobile GPUs", 2019): the network sees an upright square
-around the face of before, 1.5 times its longer side; without the graph that is half of the work. A face that jumped is
-not in the square's middle, where the network is exact: then it looks again.
+around the face, 1.5 times its longer side; without the graph that is half of the work. What the network is off by
+depends on where the square lies: one that trembles makes a face tremble, so it follows the face slowly. A face that
+jumped is not in the square's middle, where the network is exact: then it looks again.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ Points = NDArray[np.float32]
 
 AROUND = 1.5  # side of the square over the longer side of the face's box
 JUMPED = 0.05  # of that longer side: from there on the eyes shake from frame to frame unless it looks again
+AROUND_TAU_S = 0.3  # how slowly the square follows
 SURE = 0.5
 RIGHT_EYE_CORNER, LEFT_EYE_CORNER = 33, 263  # the outer ones: the line between them is made level
 YAW_OF_DEPTH = 0.82  # MediaPipe's head pose over the angle that the depths of the temples make, on five clips
@@ -36,12 +38,23 @@ class Network(Protocol):
         """Landmarks in pixels of a square picture, and how sure it is, 0..1."""
 
 
-def follow(network: Network, rgb: RgbImage, before: Points) -> Points | None:
-    """The (478, 3) landmarks in pixels of the frame, z in the same unit; None where there is no face any more."""
-    now = _look(network, rgb, before)
-    if now is None or not _jumped(before, now):
+def follow(network: Network, rgb: RgbImage, around: Points) -> Points | None:
+    """The (478, 3) landmarks in pixels of the frame, z in the same unit; None where there is no face any more.
+
+    around: landmarks of before, of this frame's pixels; see `around_next`.
+    """
+    now = _look(network, rgb, around)
+    if now is None or not _jumped(around, now):
         return now
     return _look(network, rgb, now)
+
+
+def around_next(around: Points, now: Points, dt_s: float) -> Points:
+    """What to look around next, where `now` was found around `around`, `dt_s` after the last: near it, but calm."""
+    if _jumped(around, now):
+        return now
+    share = -np.expm1(-max(dt_s, 0.0) / AROUND_TAU_S)
+    return np.asarray(around + np.float32(share) * (now - around), np.float32)
 
 
 def _look(network: Network, rgb: RgbImage, around: Points) -> Points | None:

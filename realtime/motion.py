@@ -96,9 +96,12 @@ def flow_in_crop(
     step = cv2.warpAffine(
         flow, back, (size, size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
     )
+    step = cv2.transform(step, np.ascontiguousarray(before[:, :2]))
+    if now is before:  # what does not move has a step of exactly none
+        return np.asarray(step, np.float32)
+    own = before @ np.vstack([to_frame, [0, 0, 1]]) - np.eye(2, 3)
     places = _grid(size, size) * np.float32(side / size)
-    there = cv2.transform(cv2.transform(places, to_frame) + step, before)
-    return np.asarray(there - places, np.float32)
+    return np.asarray(cv2.add(step, cv2.transform(places, own.astype(np.float32))), np.float32)
 
 
 @lru_cache(maxsize=16)

@@ -44,6 +44,11 @@ class OneEuro:
         self._value: Values | None = None
         self._speed: Values = np.zeros(1, np.float32)
 
+    def carry(self, step: Values) -> None:
+        """Moves what is remembered by a step that is known: what follows is filtered as if it had not happened."""
+        if self._raw is not None and self._value is not None:
+            self._raw, self._value = self._raw + step, self._value + step
+
     def __call__(self, values: Values, dt_s: float, unit: float = 1.0) -> Values:
         """The filtered values, `dt_s` seconds after the last ones.
 

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.errors import ModelFileError
-from realtime.follow import Network, follow, pose_of
+from realtime.follow import Network, Points, around_next, follow, pose_of
 from realtime.landmarks import FACE_OVAL
 from realtime.types import Face, Frame, Mask, RgbImage, Scene, Size, read_only
 
@@ -45,6 +45,14 @@ class _View:
     y: int
     width: int
     height: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A face that is followed, and the landmarks around which it is looked for next."""
+
+    face: Face
+    around: Points
 
 
 class Perceiver:
@@ -72,7 +80,7 @@ class Perceiver:
         MediaPipe does. Raises `ModelFileError`.
         """
         self._network = network
-        self._known: tuple[Face, ...] = ()
+        self._known: tuple[_Known, ...] = ()
         self._looked_s = 0.0
         self._tasks: list[Any] = []
         self._landmarker = self._open(face_model, lambda: _landmarker(face_model, max_faces))
@@ -105,23 +113,32 @@ class Perceiver:
 
     def __call__(self, frame: Frame) -> Scene:
         """The frame with its person mask (144x256 or 256x256; unwanted: `EVERYWHERE`) and its faces, largest first."""
+        dt_s = 0.0 if self._last_t is None else frame.t - self._last_t
         self._advance(frame)
         person = self._person(frame.rgb) if self.mask_wanted else EVERYWHERE
-        faces = self._followed(frame.rgb)
+        followed = self._followed(frame.rgb, dt_s)
+        faces = tuple(known.face for known in followed)
         if len(faces) < max(1, len(self._known)) or self._is_time_to_look(frame.t):
             faces = self._found(frame, faces)
-        self._known = faces if self._network is not None else ()
+        if self._network is not None:
+            before = {id(known.face): known for known in followed}
+            self._known = tuple(before.get(id(face), _Known(face, face.landmarks)) for face in faces)
         return Scene(frame, person, faces)
 
     def _is_time_to_look(self, t: float) -> bool:
         return len(self._known) < self._max_faces and not 0 <= t - self._looked_s < LOOK_EVERY_S
 
-    def _followed(self, rgb: RgbImage) -> tuple[Face, ...]:
-        """Those of the faces of the frame before that are still there."""
+    def _followed(self, rgb: RgbImage, dt_s: float) -> list[_Known]:
+        """Those of the faces of the frame before, `dt_s` ago, that are still there."""
         if self._network is None:
-            return ()
-        now = [follow(self._network, rgb, face.landmarks) for face in self._known]
-        return tuple(_distinct([_followed_face(points) for points in now if points is not None]))
+            return []
+        found = []
+        for known in self._known:
+            now = follow(self._network, rgb, known.around)
+            if now is not None:
+                found.append(_Known(_followed_face(now), around_next(known.around, now, dt_s)))
+        kept = _distinct([known.face for known in found])
+        return [known for known in found if any(known.face is face for face in kept)]
 
     def _found(self, frame: Frame, followed: tuple[Face, ...]) -> tuple[Face, ...]:
         """What MediaPipe sees; a face that is followed stays as it is followed."""

@@ -98,7 +98,8 @@ class Steady:
         flow = self._motion(frame.rgb)
         states = self._matched(scene.faces, frame.t)
         faces = tuple(
-            _mixed(face, state(face, frame.t), self.steadiness) for state, face in zip(states, scene.faces, strict=True)
+            _mixed(face, state(face, frame.t, _steps(flow, face, frame)), self.steadiness)
+            for state, face in zip(states, scene.faces, strict=True)
         )
         person = self._mask(scene.person, dt_s, flow, frame)
         if self.steadiness < 1:
@@ -152,7 +153,8 @@ class _FaceState:
     """One face as it was last seen and drawn.
 
     The motion of the whole head is smoothed apart from what moves within the face: so all points of a turning head
-    keep together although lids are let through at once and the outline is held calm.
+    keep together although lids are let through at once and the outline is held calm. What was seen before is moved
+    along with the picture first: so only what landmarks say beyond that is held calm, and calm costs no delay.
     """
 
     def __init__(self, now_s: float, track: int) -> None:
@@ -161,6 +163,7 @@ class _FaceState:
         self.centre = np.zeros(2, np.float32)
         self._anchors: Points | None = None  # (n, 2) about their mean, as first seen: what turns are measured against
         self._turn = 0.0
+        self._seen: Points | None = None  # the last landmarks as perceived
         self._place = OneEuro(*HEAD)
         self._form = OneEuro(*HEAD)
         self._within = OneEuro(*_WITHIN_FACE)
@@ -169,18 +172,18 @@ class _FaceState:
         self._shown_form: Points | None = None
         self._shown_within: Points | None = None
 
-    def __call__(self, face: Face, now_s: float) -> Face:
-        """The face, steadied."""
+    def __call__(self, face: Face, now_s: float, steps: Points | None = None) -> Face:
+        """The face, steadied. steps: (478, 2), by how many pixels the picture moved where its landmarks are."""
         dt_s = now_s - self.seen_s
         self.seen_s = now_s
-        self.centre = _centre(face.landmarks)
-        size = _size(face.landmarks)
-        turn = self._turned_by(face.landmarks[ANCHORS, :2] - self.centre)
-        within = _rotated(face.landmarks - np.array([*self.centre, 0], np.float32), -turn) / np.float32(size)
+        if steps is not None and self._seen is not None:
+            self._carry(self._seen, steps)
+        self._seen = face.landmarks
+        place, form, within = self._taken_apart(face.landmarks)
+        self.centre, size = place[0], float(np.exp(2 * form[0, 0]))
 
-        # Size and turn count as what they move at the face's rim, half a height from its centre.
-        place = self._place(self.centre[None], dt_s, unit=size)
-        form = self._form(np.array([[np.log(size) / 2, turn / 2]], np.float32), dt_s)
+        place = self._place(place, dt_s, unit=size)
+        form = self._form(form, dt_s)
         within = self._within(within, dt_s)
         self._shown_place = place = _follow(self._shown_place, place, HEAD_SLACK * size)
         self._shown_form = form = _follow(self._shown_form, form, HEAD_SLACK)
@@ -196,6 +199,31 @@ class _FaceState:
             track=self._track,
             perceived=face.landmarks,
         )
+
+    def _taken_apart(self, landmarks: Points) -> tuple[Points, Points, Points]:
+        """(1, 2) the face's centre in pixels, (1, 2) its size and turn, (478, 3) the points within it, in its heights.
+
+        Size and turn count as what they move at the face's rim, half a height from its centre.
+        """
+        centre, size = _centre(landmarks), _size(landmarks)
+        turn = self._turned_by(landmarks[ANCHORS, :2] - centre)
+        within = _rotated(landmarks - np.array([*centre, 0], np.float32), -turn) / np.float32(size)
+        return centre[None], np.array([[np.log(size) / 2, turn / 2]], np.float32), within
+
+    def _carry(self, seen: Points, steps: Points) -> None:
+        """Moves what is remembered by what moving the landmarks last `seen` by `steps` makes of them."""
+        now = seen.copy()
+        now[:, :2] += steps
+        place, form, within = (
+            after - before for before, after in zip(self._taken_apart(seen), self._taken_apart(now), strict=True)
+        )
+        self._place.carry(place)
+        self._form.carry(form)
+        self._within.carry(within)
+        if self._shown_place is not None and self._shown_form is not None and self._shown_within is not None:
+            self._shown_place = self._shown_place + place
+            self._shown_form = self._shown_form + form
+            self._shown_within = self._shown_within + within
 
     def _turned_by(self, anchors: Points) -> float:
         """Least-squares angle in radians from the anchors as first seen to these (2-D Procrustes), without jumps."""
@@ -241,6 +269,15 @@ def _rotated(points: Points, angle: float) -> Points:
     turned[:, 0] = cos * points[:, 0] - sin * points[:, 1]
     turned[:, 1] = sin * points[:, 0] + cos * points[:, 1]
     return turned
+
+
+def _steps(flow: Flow | None, face: Face, frame: Frame) -> Points | None:
+    """(478, 2): by how many pixels the picture moved where the landmarks are, since the frame before."""
+    if flow is None:
+        return None
+    to_flow = np.array([flow.shape[1] / frame.size.width, flow.shape[0] / frame.size.height], np.float32)
+    places = face.landmarks[None, :, :2] * to_flow - np.float32(0.5)
+    return -cv2.remap(flow, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0]
 
 
 def _follow(shown: Points | None, wanted: Points, slack: float | Points) -> Points:

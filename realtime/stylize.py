@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.crop import CROP_PX, crop_matrix, cut, edge_matrix, place, soft_edge
+from realtime.crop import CROP_PX, crop_matrix, cut, edge_matrix, held, place, soft_edge
 from realtime.exposure import Exposure, apply_exposure
 from realtime.exposure_memory import ExposureMemory
 from realtime.landmarks import EYES, LIPS_OUTER
@@ -159,7 +159,6 @@ class Stylize:
     ) -> None:
         """Draws one face into `rgb` and `lines`."""
         frame = scene.frame
-        to_crop = crop_matrix(face.landmarks)
         state = self._faces.setdefault(
             face.track,
             _FaceState(LayerMemory(self.steadiness), Redraw(FACE_NEW_SHARE, late=True), 1.0 if first else 0.0, frame.t),
@@ -167,6 +166,7 @@ class Stylize:
         unseen_s, state.seen_s = frame.t - state.seen_s, frame.t
         state.memory.steadiness = self.steadiness
         state.presence = min(1.0, state.presence + max(dt, 0.0) / FACE_FADE_S)
+        to_crop = held(state.to_crop, crop_matrix(face.landmarks))
         crop = apply_exposure(cut(frame.rgb, to_crop), exposure)
         flow = None
         if scene.flow is not None and state.to_crop is not None:

@@ -11,7 +11,7 @@ from skimage.data import astronaut
 from engines.assets import model_file
 from engines.openvino_cpu import LandmarkNetwork
 from realtime import perceive as module
-from realtime.follow import follow, pose_of, square_around
+from realtime.follow import around_next, follow, pose_of, square_around
 from realtime.ink.face import yaw_of
 from realtime.perceive import Perceiver
 from realtime.types import Face, Frame
@@ -165,3 +165,20 @@ def test_the_network_is_compiled_once_and_the_same_when_read_back(
     whole = (tmp_path / "compiled" / "face-landmarks.openvino").read_bytes()
     monkeypatch.setattr("engines.openvino_cpu.kept", lambda name, made_from: whole[:1000])  # of another OpenVINO
     assert np.array_equal(first, LandmarkNetwork(task).run(square)[0]) and len(compiled) == 2
+
+
+def test_the_square_follows_a_face_that_trembles_calmly_and_one_that_jumped_at_once() -> None:
+    before = landmarks(100, 60, 40)
+    calm = around_next(before, landmarks(102, 60, 40), 1 / 30)
+    assert 100 < calm[:4, 0].mean() < 100.4
+    halves = around_next(around_next(before, landmarks(102, 60, 40), 1 / 60), landmarks(102, 60, 40), 1 / 60)
+    np.testing.assert_allclose(halves, calm, atol=1e-4)
+    np.testing.assert_array_equal(around_next(before, landmarks(110, 60, 40), 1 / 30), landmarks(110, 60, 40))
+
+
+def test_a_face_in_a_picture_that_stays_does_not_tremble(following: Perceiver) -> None:
+    for n in range(8):  # on its way
+        following(Frame(moved(3 * n), n / 30, 0.0, n))
+    still = [following(Frame(moved(21), n / 30, 0.0, n)).faces[0].landmarks[:, :2] for n in range(8, 12)]
+    steps = np.abs(np.diff(still, axis=0)).mean(axis=(1, 2))
+    assert steps.max() < 0.08, "of a pixel, from picture to picture"

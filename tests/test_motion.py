@@ -58,3 +58,12 @@ def test_a_crop_that_moves_with_its_content_sees_no_motion() -> None:
     now = before + np.array([[0, 0, -2], [0, 0, 1]], np.float32)  # the content moved by (4, -2)
     np.testing.assert_allclose(flow_in_crop(flow, (360, 640), now, before, 256, 128), 0, atol=1e-3)
     np.testing.assert_allclose(flow_in_crop(flow, (360, 640), before, before, 256, 128)[..., 0], -2, atol=1e-3)
+
+
+def test_in_a_crop_that_stays_what_does_not_move_has_a_step_of_exactly_none() -> None:
+    crop = np.array([[0.71, 0.02, -31.7], [-0.02, 0.71, 12.9]], np.float32)
+    flow = np.zeros((90, 160, 2), np.float32)
+    assert not flow_in_crop(flow, (360, 640), crop, crop, 256, 128).any()
+    flow[:] = (-2, 1)
+    held, moving = (flow_in_crop(flow, (360, 640), crop, before, 256, 128) for before in (crop, crop.copy()))
+    np.testing.assert_allclose(held, moving, atol=1e-3)

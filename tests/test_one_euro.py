@@ -108,3 +108,13 @@ def test_result_is_not_overwritten_by_the_next() -> None:
     source[0] = 7
     smooth(column(2), 0.1)
     assert first[0] == 1
+
+
+def test_a_step_that_is_known_is_not_filtered() -> None:
+    still, carried = (OneEuro(0.7, 2.0) for _ in range(2))
+    carried.carry(column(9))
+    for number, value in enumerate((0.0, 0.1, -0.1, 0.2)):
+        if number:
+            carried.carry(column(5))
+        expected = still(column(value), 0.03)[0] + 5 * number
+        assert carried(column(value + 5 * number), 0.03)[0] == pytest.approx(expected, abs=1e-5)

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -326,3 +327,16 @@ def test_another_light_on_the_same_scene_is_no_cut_and_a_close_up_is_one() -> No
     assert not anew(lambda s: in_room(s, np.roll(ROOM, 3, axis=1))), "a quick pan"
     assert anew(lambda s: in_room(s, close))
     assert anew(lambda s: in_room(s, ROOM[:, ::-1] // 3)), "another scene, and darker"
+
+
+def test_a_face_that_moves_with_the_picture_is_as_calm_as_a_still_one_and_not_late() -> None:
+    wall = cv2.resize(np.random.default_rng(7).integers(0, 256, (70, 90, 3)).astype(np.uint8), (900, 700))
+    steady, off = Steady(), []
+    for i in range(40):
+        x = 4 * max(0, i - 20)
+        out = steady(scene(i / 30, face_at(300 + x, shape=jitter(i, 0.004)), room=wall[100:, 100 - x : 800 - x]))
+        off.append((out.faces[0].landmarks - face_at(300 + x).landmarks)[ANCHORS, :2])
+    trembling = np.abs(np.diff(off[22:], axis=0)).mean()
+    raw = np.array([(jitter(i, 0.004) - SHAPE)[ANCHORS, :2] for i in range(40)]) * HEIGHT_PX
+    assert trembling < 0.2 * np.abs(np.diff(raw[22:], axis=0)).mean()
+    assert np.abs(np.mean(off[22:], axis=(0, 1))).max() < 0.5, "where it is, in pixels"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from realtime.crop import CROP_PX, crop_matrix, cut, invert
+from realtime.crop import CROP_PX, HELD_PX, crop_matrix, cut, held, invert
 from realtime.exposure import Exposure, apply_exposure, measure_exposure
 from realtime.layers import Finish
 from realtime.redraw import Effort
@@ -210,6 +210,16 @@ def test_the_crop_is_upright_centred_and_of_fixed_scale() -> None:
         assert chin == pytest.approx((CROP_PX / 2, CROP_PX / 2 + CROP_PX / 3.2), abs=0.01)
         there = np.append(matrix @ np.array([123.0, 45.0, 1.0]), 1)
         assert invert(matrix) @ there == pytest.approx((123, 45), abs=0.05)
+
+
+def test_the_crop_stays_while_the_face_hardly_moves_and_is_then_the_faces_own() -> None:
+    scale = CROP_PX / (1.6 * 150)
+    before = held(None, crop_matrix(face_at(400, 300, height=150).landmarks))
+    near = crop_matrix(face_at(400 + 0.9 * HELD_PX / scale, 300, height=150).landmarks)
+    assert held(before, near) is before
+    for far in (face_at(400 + 1.1 * HELD_PX / scale, 300, height=150), face_at(400, 300, height=150, turn=0.1)):
+        wanted = crop_matrix(far.landmarks)
+        assert held(before, wanted) is wanted
 
 
 def test_a_large_face_is_shrunk_without_aliasing() -> None:

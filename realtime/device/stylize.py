@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from engines.engine import DeviceGenerator
 from realtime import layer_memory
 from realtime.colours import colour_numbers
-from realtime.crop import CROP_PX, crop_matrix, edge_matrix, part_to_cut, place, soft_edge
+from realtime.crop import CROP_PX, crop_matrix, edge_matrix, held, part_to_cut, place, soft_edge
 from realtime.device.layers import ROWS, TABLES, colours, drawn, tables
 from realtime.device.memory import LayerMemory
 from realtime.device.record import recorded
@@ -236,8 +236,8 @@ class StylizeOnDevice:
 
     def _draw_face(self, scene: Scene, face: Face, picture: Tensor, first: bool, dt: float) -> None:
         """Draws one face into the picture on the device."""
-        to_crop = crop_matrix(face.landmarks)
         state = self._faces.setdefault(face.track, _FaceState(1.0 if first else 0.0, scene.frame.t))
+        to_crop = held(state.to_crop, crop_matrix(face.landmarks))
         state.seen_s = scene.frame.t
         state.presence = min(1.0, state.presence + dt / FACE_FADE_S)
         part = part_to_cut(to_crop, self._size)

@@ -35,11 +35,11 @@ SPREAD_TO_HEIGHT = 3.04  # a face's height over the root mean square distance of
 # in face heights a second that sensor noise makes
 HEAD = (1.2, 90.0, 3.0, 0.04)  # place, size and turn of the whole face
 CALM = (0.8, 30.0, 3.0, 0.06)  # skin and outline within the face
-PROMPT = (3.0, 100.0, 8.0, 0.11)  # lids, irises, lips: a blink lasts a tenth of a second
+PROMPT = (3.0, 100.0, 8.0, 0.06)  # lids, irises, lips: a blink lasts a tenth of a second
 BROWS = (1.2, 60.0, 4.0, 0.09)
 BLENDSHAPES = (3.0, 8.0, 6.0, 0.3)  # per unit of score a second
 # Face heights by which what is shown may lag behind: what sensor noise still moves stays dead still.
-HEAD_SLACK, CALM_SLACK, PROMPT_SLACK, BROW_SLACK = 0.0014, 0.0030, 0.0017, 0.0030
+HEAD_SLACK, CALM_SLACK, PROMPT_SLACK, BROW_SLACK = 0.0014, 0.0030, 0.0012, 0.0030
 MASK_STILL_TAU_S, MASK_MOVED_TAU_S = 0.15, 0.004
 MASK_STILL, MASK_MOVED = 0.06, 0.30  # change of the mask that is noise, and that is motion
 

@@ -146,11 +146,14 @@ def test_a_wink_that_landmarks_show_half_shut_is_drawn_shut() -> None:
 
 
 def test_a_blink_that_is_half_over_is_no_shut_eye() -> None:
-    """A wink keeps two fifths of the openness in the landmarks, a blink of both eyes a third at most."""
+    """A wink keeps two fifths of the openness in the landmarks, a blink of both eyes a third at most.
+
+    Eyes that are half shut keep three quarters (demo clip): three fifths are well below.
+    """
     ink, wink = Ink(), Ink()
     for each in (ink, wink):
         each(styled(t=0.0))
-    half = luma(ink(styled(moved_lids(0.5), t=0.1)).rgb[eye_box(LEFT_EYE)])
+    half = luma(ink(styled(moved_lids(0.6), t=0.1)).rgb[eye_box(LEFT_EYE)])
     winked = luma(wink(styled(with_opening(LEFT_EYE, 0.41), t=0.1)).rgb[eye_box(LEFT_EYE)])
     assert half.min() < 80
     assert (half < 120).sum() > 1.4 * (winked < 120).sum()

@@ -21,8 +21,8 @@ from realtime.profile import Profile
 # Shares of an eye's own usual openness: only a line below the first, the person's own lids this much above it.
 # Landmarks keep a third of it on shut eyes and up to .45 in a wink, when the other eye is this open or wider; and never
 # less than a lid distance over the eye's width.
-CLOSED, CLOSED_WINKING, TO_OPEN = 0.33, 0.42, 0.28
-RISING = 0.6  # power of how far it is open with which a lid rises: nearly in proportion from the first moment on
+CLOSED, CLOSED_WINKING, TO_OPEN = 0.33, 0.42, 0.42
+RISING = 0.8  # power of how far it is open with which a lid rises: nearly in proportion from the first moment on
 OTHER_OPEN = (0.6, 0.85)
 CLOSED_AT_LEAST = 0.05
 NARROW = 0.5  # share below which an eye is blinking or winking, not narrow

@@ -107,9 +107,9 @@ class Studio:
         self._engine = engine
         self._say = say
         self._engines: dict[tuple[Path, Size], Engine] = {}
-        models = perception_files()
-        network = LandmarkNetwork(models[0])
-        self.perceive = self._opened.enter_context(SharedPerceiver(*models, network=network))
+        self._models = perception_files()
+        network = LandmarkNetwork(self._models[0])
+        self.perceive = self._opened.enter_context(SharedPerceiver(*self._models, network=network))
 
     def __enter__(self) -> Self:
         return self
@@ -120,8 +120,8 @@ class Studio:
         self._opened.close()
 
     def observer(self) -> Perceiver:
-        """Another pair of eyes, for the faces of a rendering."""
-        return self._opened.enter_context(Perceiver(*perception_files()))
+        """Another pair of eyes, for the faces of a rendering: such as look at the frames, or two eyes are compared."""
+        return self._opened.enter_context(Perceiver(*self._models, network=LandmarkNetwork(self._models[0])))
 
     def filter(
         self,

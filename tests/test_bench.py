@@ -12,6 +12,7 @@ import pytest
 from bench import earlier, metrics, quality, scenes, sheet
 from bench.clip import frames_of, measure_clip, truth_beside
 from bench.render import MEMORIES, PARTS, Rendering, Studio, variants
+from realtime.landmarks import LEFT_EYE
 from realtime.source.open import DEMO_CLIP
 from realtime.types import Face, Frame, RgbImage, Scene, Size
 
@@ -183,6 +184,33 @@ def test_a_blink_that_is_not_drawn_is_counted() -> None:
     assert (found["blinks"], found["blinks_drawn"]) == (6, 0)
     assert np.isnan(found["blink"])
     assert "true_blink" not in found
+
+
+def test_the_gaze_of_a_shut_eye_does_not_count() -> None:
+    frames, faces = made_up_clip()
+
+    def with_shut_eyes_aside(off: float) -> list[Face]:
+        found = []
+        for n, face in enumerate(faces):
+            points = face.landmarks.copy()
+            if n % 20 < 3:
+                points[[468, 473], 0] += off
+            elif n % 20 > 15:  # a wink, and where the shut eye's iris would be
+                points[[*LEFT_EYE.upper_lid, *LEFT_EYE.lower_lid], 1] = points[263, 1]
+                points[473, 0] += off
+            found.append(Face(points))
+        return found
+
+    drawn = {"other": Sees([*with_shut_eyes_aside(-6)])}
+    renderings = [Rendering("other", lambda frame: frame.rgb)]
+    true = [
+        {"gaze": np.sin(n / 5), "right_eye": float(n % 20 >= 3), "left_eye": float(3 <= n % 20 <= 15), "mouth": 0.0}
+        for n in range(60)
+    ]
+    source = Sees([*with_shut_eyes_aside(6)])
+    found = measure_clip(iter(frames), renderings, source, drawn, true)["other"]  # type: ignore[arg-type]
+    assert found["gaze"] == pytest.approx(1, abs=1e-3)
+    assert found["true_gaze"] == pytest.approx(1, abs=1e-3)
 
 
 class Trails:

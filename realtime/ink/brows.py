@@ -14,9 +14,9 @@ import numpy as np
 
 from realtime.ink.canvas import Canvas, curve
 from realtime.ink.face import FaceSketch
-from realtime.ink.measure import Points, length, luma, smoothstep, smoothsteps, vector
+from realtime.ink.measure import Points, length, lumas, smoothstep, smoothsteps, vector
 from realtime.ink.memory import FaceMemory
-from realtime.landmarks import EYES, EyePoints
+from realtime.landmarks import EYES
 
 STATIONS = 9
 # Places across the brow in halves of the mesh's thickness; above reaches further, a raised brow leaves the mesh.
@@ -25,89 +25,86 @@ LIKELY = np.exp(-((ACROSS / 4.5) ** 2))  # where a brow may be expected
 REACH = (-4.8, 0.8)  # how far the mass may lie from the mesh
 LOOK_EVERY_S = 0.1  # of the source's time: kept relative to the mesh, a brow moves with it at once
 SHAPE_TAU_S, COLOUR_TAU_S, VISIBLE_TAU_S, HEIGHT_TAU_S = 0.2, 0.6, 0.12, 8.0
-TAPER = (0.14, 0.48, 0.78, 0.95, 1.0, 1.0, 0.98, 0.9, 0.62)  # thickness from the temple to the nose
+TAPER = vector(0.14, 0.48, 0.78, 0.95, 1.0, 1.0, 0.98, 0.9, 0.62)  # thickness from the temple to the nose
+COMMON = vector(0.5, 0.45, 0.42)  # a brow's colour over the skin's, until one was seen
+TOPS, BOTTOMS = np.stack([e.brow_top for e in EYES]), np.stack([e.brow_bottom for e in EYES])
 
 
 def draw_brows(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
     """Draws both brows."""
-    for side, eye in enumerate(EYES):
-        _draw_brow(canvas, face, memory, eye, side)
-
-
-def _draw_brow(canvas: Canvas, face: FaceSketch, memory: FaceMemory, eye: EyePoints, side: int) -> None:
-    top, bottom = (curve(face.points[chain], STATIONS) for chain in (eye.brow_top, eye.brow_bottom))
+    top, bottom = (curve(face.points[chains], STATIONS) for chains in (TOPS, BOTTOMS))  # (2, STATIONS, 2)
     middle, half = (top + bottom) / 2, (bottom - top) / 2
-    reach = length(middle[-1] - middle[0])
     # A brow seen from its end has no mass; one thinner than this in the mesh is measured as if it had this thickness.
-    least = 0.016 * face.width
-    thin = np.linalg.norm(half, axis=1, keepdims=True)
-    half = half * np.maximum(1, least / np.maximum(thin, 1e-3))
+    thin = np.hypot(half[..., :1], half[..., 1:])
+    half = half * np.maximum(1, 0.016 * face.width / np.maximum(thin, 1e-3))
+    if memory.due("brows", LOOK_EVERY_S):
+        _look(face, middle, half, memory)
+    for side in range(2):
+        _draw_brow(canvas, face, memory, middle[side], half[side], side)
 
-    if memory.due(f"brow {side}", LOOK_EVERY_S):
-        _look(face, middle, half, memory, side)
-    shape, tone = memory[f"brow {side}"], memory[f"brow colour {side}"] * face.photo_skin
-    seen = float(shape[2].mean())
-    visible = memory.ease_share(f"brow seen {side}", smoothstep(0.34, 0.56, seen), VISIBLE_TAU_S)
-    alpha = face.alpha * face.detail * visible * smoothstep(0.06, 0.12, reach / face.width)
+
+def _draw_brow(canvas: Canvas, face: FaceSketch, memory: FaceMemory, middle: Points, half: Points, side: int) -> None:
+    eye = EYES[side]
+    shape, tone = memory["brows"][side], memory[f"brow colour {side}"] * face.photo_skin
+    visible = memory.ease_share(f"brow seen {side}", smoothstep(0.34, 0.56, float(shape[2].mean())), VISIBLE_TAU_S)
+    alpha = face.alpha * face.detail * visible * smoothstep(0.06, 0.12, length(middle[-1] - middle[0]) / face.width)
     if alpha < 0.01:
         return
     colour = face.drawn(tone) * np.float32(0.74) + face.ink * np.float32(0.12)
-    raised = (
-        float((middle.mean(0) - face.points[[eye.outer_corner, eye.inner_corner]].mean(0)) @ face.down) / face.width
-    )
+    lids = (face.points[eye.outer_corner] + face.points[eye.inner_corner]) / 2
+    raised = float((middle.mean(0) - lids) @ face.down) / face.width
     usual = memory.ease_share(f"brow height {side}", raised, HEIGHT_TAU_S)
     middle = middle + (face.expression - 1) * (raised - usual) * face.width * face.down
-    canvas.fill(_outline(middle, half, shape), colour.astype(np.float32), 0.92 * alpha, 0.0022 * face.width)
+    canvas.fill(_outline(middle, half, shape), colour, 0.92 * alpha, 0.0022 * face.width)
 
 
-def _look(face: FaceSketch, middle: Points, half: Points, memory: FaceMemory, side: int) -> None:
-    """Measures the brow's place, thickness and colour in this frame's photo."""
-    grid = middle[:, None] + half[:, None] * ACROSS[None, :, None]  # (stations, across, 2)
-    place = grid.astype(np.float32) - 0.5
-    colours = cv2.remap(
-        face.photo, place[..., 0], place[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    ).astype(np.float32)
-    level = luma(colours)
+def _look(face: FaceSketch, middle: Points, half: Points, memory: FaceMemory) -> None:
+    """Measures place, thickness and colour of both brows in this frame's photo: arrays are (2, STATIONS, ...)."""
+    grid = (middle[:, :, None] + half[:, :, None] * ACROSS[:, None]).reshape(2 * STATIONS, len(ACROSS), 2)
+    place = (grid - 0.5).astype(np.float32)
+    colours = cv2.remap(face.photo, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+    level = lumas(colours)
     skin = np.maximum(np.sort(level, 1)[:, int(0.85 * len(ACROSS))], 0.35 * face.photo_skin)
     dark = np.clip((skin[:, None] - level) / skin[:, None] - 0.07, 0, 1)
     # The temple's end may lie in the hair: the rest of the brow says how far all of it is from the mesh.
-    profile = np.convolve(dark[2:].mean(0), (1, 2, 3, 3, 3, 2, 1), "same") * LIKELY
-    dark *= np.exp(-(((ACROSS - ACROSS[profile.argmax()]) / 1.4) ** 4))
+    for own in (dark[:STATIONS], dark[STATIONS:]):
+        profile = np.convolve(own[2:].mean(0), (1, 2, 3, 3, 3, 2, 1), "same") * LIKELY
+        own *= np.exp(-(((ACROSS - ACROSS[profile.argmax()]) / 1.4) ** 4))
     mass = dark.sum(1) + 1e-3
-    centre = (dark * ACROSS).sum(1) / mass
+    centre = dark @ ACROSS / mass
     spread = np.sqrt((dark * (ACROSS - centre[:, None]) ** 2).sum(1) / mass)
     clear = smoothsteps(0.05, 0.22, dark.max(1))
     # Above the brow there has to be skin again: else it is hair, or the edge of a hat.
-    place = np.clip(np.searchsorted(ACROSS, centre - 1.9), 1, len(ACROSS) - 2)
-    rows = np.arange(STATIONS)
-    above = np.maximum(level[rows, place - 1], level[rows, place])
+    at = np.clip(np.searchsorted(ACROSS, centre - 1.9), 1, len(ACROSS) - 2)
+    rows = np.arange(2 * STATIONS)
+    above = np.maximum(level[rows, at - 1], level[rows, at])
     clear = clear * smoothsteps(0.45, 0.75, above / np.maximum(0.5 * (skin + level[:, -3:].mean(1)), 1))
     # Below it as well: else it is a dark lens.
-    clear = clear * smoothsteps(0.28, 0.45, level[:, -4:].mean(1) / face.photo_skin)
-    trust = clear / (clear.mean() + 1e-3)
-    centre = np.clip(centre, *REACH) * np.minimum(trust, 1)
-    thick = np.clip(1.55 * spread, 0.4, 1.05)
+    clear = (clear * smoothsteps(0.28, 0.45, level[:, -4:].mean(1) / face.photo_skin)).reshape(2, STATIONS)
+    believed = clear.mean(1)
+    centre = np.clip(centre, *REACH).reshape(2, STATIONS) * np.minimum(clear / (believed[:, None] + 1e-3), 1)
+    thick = np.clip(1.55 * spread, 0.4, 1.05).reshape(2, STATIONS)
 
-    memory.ease(f"brow {side}", _calm(np.stack([centre, thick, clear])), SHAPE_TAU_S)
-    weight = dark * (level < skin[:, None] * 0.93)
-    if weight.sum() > 0.2:
-        tone = (colours * weight[..., None]).sum((0, 1)) / weight.sum()
-        believed = float(clear.mean())
-    else:
-        tone, believed = vector(0.5, 0.45, 0.42) * face.photo_skin, 0.05
-    memory.ease(f"brow colour {side}", tone / face.photo_skin, COLOUR_TAU_S, believed)
+    memory.ease("brows", _calm(np.stack([centre, thick, clear], 1)), SHAPE_TAU_S)
+    weights = (dark * (level < skin[:, None] * 0.93)).reshape(2, -1)
+    for side, (weight, seen) in enumerate(zip(weights, colours.reshape(2, -1, 3), strict=True)):
+        total = float(weight.sum())
+        if total > 0.2:
+            tone = weight @ seen / (total * face.photo_skin)
+            memory.ease(f"brow colour {side}", tone, COLOUR_TAU_S, float(believed[side]))
+        else:
+            memory.ease(f"brow colour {side}", COMMON, COLOUR_TAU_S, 0.05)
 
 
 def _outline(middle: Points, half: Points, shape: Points) -> Points:
     """The closed outline of the mass, round at the nose, pointed at the temple."""
     centre, thick, clear = shape
-    thick = thick * np.array(TAPER, np.float32) * np.sqrt(np.clip(clear * 1.3, 0, 1))
-    upper = curve((middle + half * (centre - thick)[:, None]).astype(np.float32), 21)
-    lower = curve((middle + half * (centre + thick)[:, None]).astype(np.float32), 21)
-    return np.concatenate([upper, lower[::-1]])
+    thick = thick * TAPER * np.sqrt(np.clip(clear * 1.3, 0, 1))
+    edges = curve(middle + half * np.stack([centre - thick, centre + thick])[..., None], 21)
+    return np.concatenate([edges[0], edges[1, ::-1]])
 
 
 def _calm(values: Points) -> Points:
-    """(n, STATIONS) smoothed along the brow."""
-    padded = np.concatenate([values[:, :1], values, values[:, -1:]], 1)
-    return ((padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]) / 4).astype(np.float32)
+    """(2, n, STATIONS) smoothed along the brows."""
+    padded = np.concatenate([values[..., :1], values, values[..., -1:]], 2)
+    return (padded[..., :-2] + 2 * padded[..., 1:-1] + padded[..., 2:]) / 4

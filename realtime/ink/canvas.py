@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from realtime.ink.measure import Colour, Floats, Points
 from realtime.types import GrayImage, RgbImage
@@ -50,8 +51,8 @@ def _catmull_rom(points: int, samples: int) -> Floats:
 
 
 def curve(points: Points, samples: int = 25) -> Points:
-    """`samples` points on a smooth curve through the given ones."""
-    return _catmull_rom(len(points), samples) @ points
+    """`samples` points on a smooth curve through the given (..., n, 2) ones."""
+    return _catmull_rom(points.shape[-2], samples) @ points
 
 
 def box_of(points: Points, margin: float, shape: tuple[int, ...]) -> Box | None:
@@ -79,6 +80,23 @@ def blend(target: RgbImage, colour: Colour | RgbImage, mask: GrayImage, alpha: f
     cv2.subtract(target, cv2.multiply(target, share, scale=alpha / 255), target)
     paint = (*colour.tolist(), 0.0) if colour.ndim == 1 else colour
     cv2.add(target, cv2.multiply(share, paint, scale=alpha / 255), target)
+
+
+def halved(picture: GrayImage | RgbImage, times: int) -> GrayImage | RgbImage:
+    """The picture averaged to 1, 1/2, 1/4 ... of its size; what is too much at the right and at the bottom is left out.
+
+    OpenCV averages 2x2 pixels many times as fast as any others.
+    """
+    for _ in range(times):
+        height, width = (max(1, side // 2) for side in picture.shape[:2])
+        picture = cv2.resize(picture[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    return picture
+
+
+def pieces(mask: GrayImage) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]:
+    """What hangs together: (h, w) the number of each place's piece, from 1, 0 none; OpenCV's statistics; middles."""
+    # On one thread three times as fast as OpenCV's own choice.
+    return cv2.connectedComponentsWithStatsWithAlgorithm(mask, 8, cv2.CV_32S, cv2.CCL_BBDT)[1:]  # type: ignore[return-value]
 
 
 class Canvas:

@@ -17,9 +17,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from realtime.ink.canvas import Canvas, blend, box_of
+from realtime.ink.canvas import Canvas, blend, box_of, halved, pieces
 from realtime.ink.face import FaceSketch
 from realtime.ink.glasses import are_worn
 from realtime.ink.measure import Floats, Points, length
@@ -75,7 +74,7 @@ def clean(canvas: Canvas, lines: GrayImage, face: FaceSketch, seen: list[float],
         return
     x0, y0 = box[:2]
     there = np.s_[y0 : y0 + (box[3] - y0) // size * size, x0 : x0 + (box[2] - x0) // size * size]
-    inked = cv2.threshold(_halved(lines[there], halvings), INKED, 255, cv2.THRESH_BINARY)[1]
+    inked = cv2.threshold(halved(lines[there], halvings), INKED, 255, cv2.THRESH_BINARY)[1]
     look = _Look(
         inked,  # type: ignore[arg-type]
         np.zeros(inked.shape, np.uint8),
@@ -94,7 +93,7 @@ def clean(canvas: Canvas, lines: GrayImage, face: FaceSketch, seen: list[float],
     holes = cv2.dilate(look.holes, np.ones((reach, reach), np.uint8))
     part = canvas.rgb[there]
     further = max(0, round(math.log2(look.width / FILL_PX)))
-    colour = filled(_halved(part, halvings), holes, further)
+    colour = filled(halved(part, halvings), holes, further)
     nose = min(max(int(look.points[NOSE_TIP, 1]), 0), len(holes))
     for top, rows in ((0, holes[:nose]), (nose, holes[nose:])):  # hardly anything between eyes and mouth changes
         if not rows.size or not cv2.hasNonZero(rows):
@@ -113,14 +112,6 @@ def clean(canvas: Canvas, lines: GrayImage, face: FaceSketch, seen: list[float],
         canvas.cleaned.append(((x, y, x + wide, y + high), soft))
 
 
-def _halved(picture: GrayImage | RgbImage, times: int) -> GrayImage | RgbImage:
-    """The picture at 1, 1/2, 1/4 ... of its size, which has to be a multiple of it."""
-    for _ in range(times):
-        size = (picture.shape[1] // 2, picture.shape[0] // 2)
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-    return picture
-
-
 def filled(rgb: RgbImage, holes: GrayImage, halvings: int) -> Floats:
     """The picture with its holes (u8, 0 none) filled smoothly from their rims, after so many halvings of its size.
 
@@ -134,7 +125,7 @@ def filled(rgb: RgbImage, holes: GrayImage, halvings: int) -> Floats:
     known = cv2.copyTo(opaque, cv2.compare(holes, 0, cv2.CMP_EQ))
     unit = STEP**2 << halvings
     known = cv2.copyMakeBorder(known, 0, -height % unit, 0, -width % unit, cv2.BORDER_CONSTANT)
-    level = _halved(known, halvings).astype(np.float32)
+    level = halved(known, halvings).astype(np.float32)
     levels = [level]
     for _ in range(2):
         level = cv2.resize(level, None, fx=1 / STEP, fy=1 / STEP, interpolation=cv2.INTER_AREA)
@@ -185,7 +176,7 @@ def _mark_own(
     x0, y0, x1, y1 = within
     corner = np.array((x0, y0), np.float32)
     part, there = look.inked[y0:y1, x0:x1], look.holes[y0:y1, x0:x1]
-    labels, stats = _pieces(part)
+    labels, stats, _ = pieces(part)
     near = np.bincount(labels[_polygon(zone - corner, part, 255) > 0], minlength=len(stats))
     found = near > OWN * stats[:, cv2.CC_STAT_AREA]
     if short is not None and not found[1:].all():
@@ -196,12 +187,6 @@ def _mark_own(
     cv2.max(there, own[labels], there)
     cv2.max(there, cv2.bitwise_and(_polygon(core - corner, part, value), part), there)
     cv2.max(there, _polygon(opening - corner, part, value), there)
-
-
-def _pieces(inked: GrayImage) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Ink that hangs together: (h, w) the number of its piece, from 1, and OpenCV's statistics of each."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(inked, 8, cv2.CV_32S, cv2.CCL_BBDT)
-    return labels, stats
 
 
 def _mark_mouth(look: _Look) -> None:
@@ -235,13 +220,13 @@ def _mark_stray(look: _Look, photo: RgbImage, halvings: int, skin: float, share:
             continue
         size = 1 << halvings
         seen = photo[y0 * size : y1 * size, x0 * size : x1 * size]
-        gray = _halved(cv2.cvtColor(seen, cv2.COLOR_RGB2GRAY), halvings)  # type: ignore[arg-type]
+        gray = halved(cv2.cvtColor(seen, cv2.COLOR_RGB2GRAY), halvings)  # type: ignore[arg-type]
         darkest = cv2.erode(gray, np.ones((reach, reach), np.uint8))
         # Nor is there a line in a shade that is no darker in the middle than around.
         shade = cv2.convertScaleAbs(cv2.blur(gray, (2 * round(0.07 * span) + 1,) * 2), alpha=NO_LINE)
         plain = cv2.min(cv2.compare(darkest, shade, cv2.CMP_GT), cv2.compare(darkest, DARK * skin, cv2.CMP_GT))
         plain = cv2.max(plain, cv2.compare(darkest, PALE * skin, cv2.CMP_GT))
-        labels, stats = _pieces(part)
+        labels, stats, _ = pieces(part)
         scrap = np.where(stats[:, cv2.CC_STAT_HEIGHT] < RIM_HEIGHT * span, round(255 * share), 0).astype(np.uint8)
         scrap[0] = 0
         there = look.holes[y0:y1, x0:x1]

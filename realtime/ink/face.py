@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from realtime.ink.canvas import box_of
 from realtime.ink.measure import Colour, Points, length, luma, middle_colour, sample, smoothstep, vector
 from realtime.ink.memory import FaceMemory
 from realtime.ink.touch_up import TouchUp
@@ -19,6 +20,7 @@ from realtime.types import Face, RgbImage
 # Cheeks, beside the nose and forehead: skin on nearly everybody, clear of eyes, beard and glasses' rims.
 SKIN = np.array([50, 280, 205, 425, 101, 330, 36, 266, 117, 346, 151, 108, 337], np.intp)
 LIGHT_TAU_S = 0.4
+LOOK_EVERY_S = 0.1  # of the source's time: light changes slowly
 WIDTH_TO_HEIGHT = 1.25  # a frontal face's height over its width
 SMALLEST_PX, SMALL_PX = 32.0, 42.0  # face width: nothing is drawn below, all that a small face gets above
 DETAIL_FROM_PX, DETAIL_PX = 56.0, 76.0  # crease, lower lid, brows come in between
@@ -31,9 +33,10 @@ class FaceSketch:
 
     points: (478, 2) f32 px. perceived: the same before they were held calm. photo, drawing: the frame and the
     generator's picture, same size. width: of the face seen from the front, px. down: unit vector from
-    forehead to chin. yaw_deg: 0 frontal, positive when the face looks to the picture's right. skin: RGB of the
-    drawing's skin. gain: (3,) drawing over photo. photo_skin: luma in the photo. alpha: 0..1 for everything. detail:
-    0..1 for what small faces lack. expression: 1 true, above exaggerated.
+    forehead to chin. yaw_deg: 0 frontal, positive when the face looks to the picture's right. skin, skin_luma: RGB and
+    luma of the drawing's skin. ink: line colour, a dark, warm version of the skin, not black. gain: (3,) drawing over
+    photo. photo_skin: luma in the photo. alpha: 0..1 for everything. detail: 0..1 for what small faces lack.
+    expression: 1 true, above exaggerated.
     """
 
     points: Points
@@ -44,22 +47,14 @@ class FaceSketch:
     down: NDArray[np.float32]
     yaw_deg: float
     skin: Colour
+    skin_luma: float
+    ink: Colour
     gain: Colour
     photo_skin: float
     alpha: float
     detail: float
     touch_up: TouchUp
     expression: float
-
-    @property
-    def skin_luma(self) -> float:
-        """Luma (0..255) of the drawing's skin."""
-        return float(luma(self.skin))
-
-    @property
-    def ink(self) -> Colour:
-        """Line colour: a dark, warm version of the skin, not black."""
-        return self.skin * np.float32(0.13) + vector(17, 7, 9)
 
     def stroke_px(self, share: float) -> float:
         """A stroke width that is `share` thousandths of the face's width.
@@ -86,14 +81,14 @@ def sketch_face(
     width = max(across, height / WIDTH_TO_HEIGHT)
     yaw_deg = yaw_of(face)
     alpha = memory.presence * smoothstep(SMALLEST_PX, SMALL_PX, width) * smoothstep(*YAW_FADE_DEG[::-1], abs(yaw_deg))
-    low, high = points.min(0), points.max(0)
-    outside = high[0] < 0 or high[1] < 0 or low[0] > photo.shape[1] or low[1] > photo.shape[0]
-    if alpha < 0.01 or outside:
+    if alpha < 0.01 or box_of(points, 0, photo.shape) is None:
         return None
-    in_photo, in_drawing = (middle_colour(sample(rgb, points[SKIN])) for rgb in (photo, drawing))
-    gain = memory.ease("gain", np.clip((in_drawing + 4) / (in_photo + 4), 0.5, 6), LIGHT_TAU_S)
-    skin = memory.ease("skin", in_drawing, LIGHT_TAU_S)
-    photo_skin = float(memory.ease("photo skin", luma(in_photo), LIGHT_TAU_S))
+    if memory.due("skin", LOOK_EVERY_S):
+        in_photo, in_drawing = (middle_colour(sample(rgb, points[SKIN])) for rgb in (photo, drawing))
+        memory.ease("gain", np.clip((in_drawing + 4) / (in_photo + 4), 0.5, 6), LIGHT_TAU_S)
+        memory.ease("skin", in_drawing, LIGHT_TAU_S)
+        memory.ease("photo skin", luma(in_photo), LIGHT_TAU_S)
+    skin = memory["skin"]
     return FaceSketch(
         points,
         points if face.perceived is None else np.ascontiguousarray(face.perceived[:, :2], np.float32),
@@ -103,8 +98,10 @@ def sketch_face(
         (points[CHIN] - points[FOREHEAD_TOP]) / max(height, 1e-6),
         yaw_deg,
         skin,
-        gain,
-        max(photo_skin, 8.0),
+        float(luma(skin)),
+        skin * np.float32(0.13) + vector(17, 7, 9),
+        memory["gain"],
+        max(float(memory["photo skin"]), 8.0),
         alpha,
         smoothstep(DETAIL_FROM_PX, DETAIL_PX, width),
         touch_up,

@@ -129,6 +129,21 @@ class _Seat:
 
 def _look(face: FaceSketch, seat: _Seat, memory: FaceMemory) -> None:
     """Measures rims and bridge in this frame's photo."""
+    nose = _read(face, seat.across_nose(np.broadcast_to(BRIDGE_Y, (len(BRIDGE_X), len(BRIDGE_Y)))))
+    ridge = _ridge(luma(nose) / face.photo_skin)
+    at = ridge.argmax(1)
+    height = np.sort(at)[len(at) // 2]
+    apart = np.sort(np.abs(at - height))[len(at) // 2 + 1]
+    across = np.sort(ridge.max(1))[len(at) // 2]
+    # Wrinkles and shades cross the nose too, but fainter, or further down;
+    bridge = smoothstep(0.11, 0.19, float(across)) * smoothstep(0.24, 0.16, float(BRIDGE_Y[height]))
+    bridge *= smoothstep(-0.15, -0.12, float(BRIDGE_Y[height]))  # nor do frowns between the brows
+    bridge *= smoothstep(3.5, 1.5, float(apart))
+    sure = memory.get("glasses worn", 0.0)
+    if bridge == 0 and sure < 0.02:  # no need to look for rims
+        memory.ease("glasses worn", 0.0, TAKEN_OFF_TAU_S)
+        return
+
     rays = np.concatenate([seat.at(side, RADII[None]) for side in range(2)])
     colours = _read(face, rays)
     level = np.minimum(luma(colours) / face.photo_skin, 1.6).reshape(2, RAYS, len(RADII))
@@ -136,22 +151,10 @@ def _look(face: FaceSketch, seat: _Seat, memory: FaceMemory) -> None:
     path = _best_path(gain)
     strength = np.take_along_axis(gain, path[..., None], 2)[..., 0]
     below = np.sort(strength[:, 2 : RAYS // 2 - 1], 1)[:, 6].min()
-
-    nose = _read(face, seat.across_nose(np.broadcast_to(BRIDGE_Y, (len(BRIDGE_X), len(BRIDGE_Y)))))
-    ridge = _ridge(luma(nose) / face.photo_skin)
-    at = ridge.argmax(1)
-    height = np.sort(at)[len(at) // 2]
-    apart = np.sort(np.abs(at - height))[len(at) // 2 + 1]
-    across = np.sort(ridge.max(1))[len(at) // 2]
-
     found = float(np.sqrt(max(below * across, 0.0)))
     odd = float(np.abs(RADII[path[0, MIRRORED]] - RADII[path[1]]).mean())
-    worn = smoothstep(0.10, 0.14, found) * smoothstep(3.5, 1.5, float(apart)) * smoothstep(0.30, 0.18, odd)
-    # Wrinkles and shades cross the nose too, but fainter, or further down;
-    worn *= smoothstep(0.11, 0.19, float(across)) * smoothstep(0.24, 0.16, float(BRIDGE_Y[height]))
-    worn *= smoothstep(-0.15, -0.12, float(BRIDGE_Y[height]))  # nor do frowns between the brows
+    worn = bridge * smoothstep(0.10, 0.14, found) * smoothstep(0.30, 0.18, odd)
     # Nobody takes glasses off as often as a bowed head or a reflection hides them.
-    sure = memory.get("glasses worn", 0.0)
     memory.ease("glasses worn", worn, WORN_TAU_S if worn > sure else TAKEN_OFF_TAU_S)
     radii = _calm(RADII[path])
     believed = 0.15 + 0.85 * smoothstep(0.3, 0.7, worn)

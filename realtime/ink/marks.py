@@ -9,10 +9,12 @@ only those that stand out from the others are drawn.
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
-from realtime.ink.canvas import Canvas, box_of
+from realtime.ink.canvas import Canvas, box_of, halved, pieces
 from realtime.ink.face import FaceSketch
 from realtime.ink.measure import Floats, Points, vector
 from realtime.ink.memory import FaceMemory, share_after
@@ -69,13 +71,14 @@ def _found(face: FaceSketch, right: Floats) -> Floats:
     x0, y0, x1, y1 = box
     scale = min(1.0, LOOK_PX / face.width)
     size = (max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale)))
-    gray = cv2.cvtColor(cv2.resize(face.photo[y0:y1, x0:x1], size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    near = halved(face.photo[y0:y1, x0:x1], int(-math.log2(scale)))
+    gray = cv2.cvtColor(cv2.resize(near, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
     gray = cv2.blur(gray, (3, 3))
     closed = cv2.morphologyEx(gray, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (CLOSING, CLOSING)))
     darker = (closed.astype(np.float32) - gray) / np.maximum(closed, 24)
     dark = ((darker > DARKER) & (closed > 0.45 * face.photo_skin)).astype(np.uint8)
     dark &= _skin(face, (x0, y0), scale, gray.shape)
-    _, labels, stats, centres = cv2.connectedComponentsWithStats(dark)
+    labels, stats, centres = pieces(dark)
     wide, high, area = (stats[:, k] for k in (cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT, cv2.CC_STAT_AREA))
     good = (area >= LEAST_PX) & (area <= MOST_PX) & (np.maximum(wide, high) <= LONGEST * np.minimum(wide, high))
     good[0] = False

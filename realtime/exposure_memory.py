@@ -79,8 +79,10 @@ def common_factor(now: Luma, before: Luma) -> float:
     if known.mean() < KNOWN_LEAST:
         return 1.0
     ratio = np.log(now[known] / before[known])
-    counts, edges = np.histogram(ratio, FACTOR_BINS, (-FACTOR_LIMIT, FACTOR_LIMIT))
-    peak = edges[int(np.argmax(np.convolve(counts, np.ones(3), "same")))] + FACTOR_LIMIT / FACTOR_BINS
+    bins = ((ratio + np.float32(FACTOR_LIMIT)) * np.float32(FACTOR_BINS / 2 / FACTOR_LIMIT)).astype(np.intp)
+    counts = np.bincount(bins[(bins >= 0) & (bins < FACTOR_BINS)], minlength=FACTOR_BINS)
+    width = 2 * FACTOR_LIMIT / FACTOR_BINS
+    peak = (int(np.argmax(np.convolve(counts, np.ones(3), "same"))) + 0.5) * width - FACTOR_LIMIT
     near = np.abs(ratio - peak) < ALIKE
     if near.mean() < SHARED_LEAST:
         return 1.0

@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 from realtime.types import Flow, GrayImage, Mask, RgbImage
 
-FLOW_PIXELS = 400 * 225  # of the small grey picture that motion is looked for in
+FLOW_PIXELS = 200 * 112  # of the small picture that steps are looked for in; they are judged in one of twice its sides
 FLOW_LEAST_PX = 16  # side of the smallest picture that DIS works on
-FINEST_SCALE = 1  # steps are looked for down to half of its size
-STILL_PX = 0.03  # of a small pixel: shorter steps are noise; from twice as long on they count whole
-AROUND_PX = 15  # where a step must explain what changed
+STILL_PX = 0.015  # of a small pixel: shorter steps are noise; from twice as long on they count whole
+AROUND_PX = 16  # of the larger picture, even: where a step must explain what changed
 EXPLAINS, EXPLAINS_NOT = 0.55, 0.65  # what a believed step, and one not believed, may leave of the change
 MORE_THAN_NOISE, SURELY_MORE = 1.5, 2.0  # change over that of the calmest tenth: from there on it may leave more
 EASIER = 0.25  # by so much
@@ -31,54 +30,95 @@ class Motion:
 
     def __init__(self) -> None:
         self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        self._dis.setFinestScale(FINEST_SCALE)
+        self._dis.setFinestScale(0)
         self.reset()
 
     def reset(self) -> None:
         """Forget the last frame."""
-        self._last: GrayImage | None = None
+        self._last: tuple[GrayImage, GrayImage] | None = None
 
-    def __call__(self, rgb: RgbImage) -> Flow | None:
-        """(h, w, 2) f32 at low resolution, x and y in pixels of the frame; None for a first frame."""
-        height, width = rgb.shape[:2]
-        scale = min(1.0, (FLOW_PIXELS / (height * width)) ** 0.5)
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        gray = _small_gray(rgb, size)
-        last, self._last = self._last, gray
-        if last is None or last.shape != gray.shape or min(size) < FLOW_LEAST_PX:
+    def __call__(self, rgb: RgbImage, gray: GrayImage | None = None) -> Flow | None:
+        """(h, w, 2) f32 at low resolution, x and y in pixels of the frame; None for a first frame.
+
+        gray: `flow_picture` of the frame, where that is known.
+        """
+        gray = flow_picture(rgb) if gray is None else gray
+        height, width = (side // 2 for side in gray.shape)
+        now = (gray, _halved(gray))
+        last, self._last = self._last, now
+        if last is None or last[0].shape != gray.shape or min(width, height) < FLOW_LEAST_PX:
             return None
-        flow = self._dis.calc(gray, last, None)
-        share = _believed(gray, last, flow)
-        to_frame = (np.float32(of / to) for of, to in zip((width, height), size, strict=True))
+        flow = self._dis.calc(now[1], last[1], None)
+        share = _believed(gray, last[0], flow)
+        to_frame = (np.float32(rgb.shape[1] / width), np.float32(rgb.shape[0] / height))
         return cv2.multiply(flow, cv2.merge([share * factor for factor in to_frame]))
 
 
-def _small_gray(rgb: RgbImage, size: tuple[int, int]) -> GrayImage:
-    """The frame's luma at a (width, height) of at most its own; halved first, which is fast, where it gets so small."""
-    width, height = rgb.shape[1] // 2, rgb.shape[0] // 2
-    if size[0] <= width and size[1] <= height:
-        rgb = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
-    return cv2.resize(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA)
+def flow_picture(rgb: RgbImage) -> GrayImage:
+    """The frame's luma at twice the sides that motion is found at: about half of its own where it is small."""
+    height, width = rgb.shape[:2]
+    scale = min(0.5, (FLOW_PIXELS / (height * width)) ** 0.5)
+    return small_gray(rgb, (2 * max(1, round(width * scale)), 2 * max(1, round(height * scale))))
+
+
+def small_gray(rgb: RgbImage, size: tuple[int, int]) -> GrayImage:
+    """The luma at a (width, height) of about its own at most."""
+    if _more_than_half(rgb, size):
+        rgb = _halved(rgb)
+    return shrunk_gray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), size)
+
+
+def shrunk_gray(gray: GrayImage, size: tuple[int, int]) -> GrayImage:
+    """The picture at a (width, height): halved, which is exact and fast, until less than half is to go."""
+    while _more_than_half(gray, size):
+        gray = _halved(gray)
+    return cv2.resize(gray, size, interpolation=cv2.INTER_LINEAR)
+
+
+def _halved(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = picture.shape[:2]
+    return cv2.resize(picture, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+
+
+def _more_than_half(picture: NDArray[np.uint8], size: tuple[int, int]) -> bool:
+    height, width = picture.shape[:2]
+    return width // 2 >= size[0] and height // 2 >= size[1]
 
 
 def _believed(now: GrayImage, before: GrayImage, flow: Flow) -> Mask:
-    """0..1, how much of each step is motion: it must be long and explain what changed better than noise does."""
-    length = cv2.magnitude(flow[..., 0], flow[..., 1])
-    still = cv2.blur(cv2.absdiff(now, before).astype(np.float32), (AROUND_PX, AROUND_PX))
-    along = cv2.blur(cv2.absdiff(now, moved(before, flow)).astype(np.float32), (AROUND_PX, AROUND_PX))
-    left = along / (still + CHANGE_LEAST)
-    noise = np.float32(np.percentile(still[::4, ::4], 10) + CHANGE_LEAST)
-    sure = np.clip((still / noise - MORE_THAN_NOISE) / (SURELY_MORE - MORE_THAN_NOISE), 0, 1)
-    better = np.clip((EXPLAINS_NOT + EASIER * sure - left) / (EXPLAINS_NOT - EXPLAINS), 0, 1)
-    share = cv2.blur(better * np.clip(length / STILL_PX - 1, 0, 1), (5, 5))
-    return np.asarray(np.clip(2 * share - 0.8, 0, 1), np.float32)  # exactly none in what is not sure
+    """0..1, how much of each step is motion: it must be long and explain what changed better than noise does.
+
+    now, before: of twice the flow's sides.
+    """
+    still = _mean_around(cv2.absdiff(now, before))
+    left = _mean_around(cv2.absdiff(now, moved(before, flow * np.float32(2))))
+    left /= still + np.float32(CHANGE_LEAST)
+    calm = np.sort(still[::4, ::4], axis=None)  # np.percentile sorts too, and takes five times as long
+    noise = calm[len(calm) // 10] + CHANGE_LEAST
+    sure = _from_to(still, MORE_THAN_NOISE * noise, SURELY_MORE * noise)
+    better = _from_to(EASIER * sure - left, -EXPLAINS_NOT, -EXPLAINS)
+    long = _from_to(cv2.magnitude(flow[..., 0], flow[..., 1]), STILL_PX, 2 * STILL_PX)
+    return _from_to(cv2.blur(better * long, (3, 3)), 0.4, 0.9)  # exactly none in what is not sure
+
+
+def _mean_around(change: GrayImage) -> Mask:
+    """The mean over a square about each place, at half the sides."""
+    sums = cv2.boxFilter(change, cv2.CV_16U, (AROUND_PX,) * 2, anchor=(AROUND_PX // 2 - 1,) * 2, normalize=False)
+    return sums[::2, ::2].astype(np.float32) * np.float32(AROUND_PX**-2)
+
+
+def _from_to(values: Mask, low: float, high: float) -> Mask:
+    """0 up to `low`, 1 from `high` on, straight between."""
+    share = (values - np.float32(low)) * np.float32(1 / (high - low))
+    return np.clip(share, 0, 1, out=share)
 
 
 def moved(picture: NDArray[Any], flow: Flow) -> NDArray[Any]:
     """`picture` (h, w) or (h, w, channels), u8 or f32, moved along a flow of its own pixels, at any flow size."""
     height, width = picture.shape[:2]
-    places = cv2.add(cv2.resize(flow, (width, height)), _grid(height, width))
-    return cv2.remap(picture, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    steps = cv2.resize(flow, (width, height))
+    how = cv2.INTER_LINEAR | cv2.WARP_RELATIVE_MAP
+    return cv2.remap(picture, steps, None, how, borderMode=cv2.BORDER_REPLICATE)
 
 
 def flow_in_crop(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from realtime.motion import moved
+from realtime.motion import moved, small_gray
 from realtime.types import Flow, GrayImage, RgbImage
 
 EVERY_S = 0.060  # at 30 frames a second every other is drawn, at 60 every third, at 20 each
@@ -57,8 +57,7 @@ class Redraw:
             return True
         height, width = seen.shape[:2]
         scale = min(1.0, WIDTH_PX / width)
-        size = (round(width * scale), max(1, round(height * scale)))
-        gray = cv2.cvtColor(cv2.resize(seen, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+        gray = small_gray(seen, (round(width * scale), max(1, round(height * scale))))
         before, self._seen = self._seen, gray
         if before is None or before.shape != gray.shape:
             self._age_s = every_s / 2 if self._late else 0.0

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.landmarks import EYES, LIPS_INNER, LIPS_OUTER
-from realtime.motion import Motion, moved
+from realtime.motion import Motion, flow_picture, moved, shrunk_gray
 from realtime.one_euro import OneEuro
-from realtime.types import Face, Flow, Frame, Mask, RgbImage, Scene, read_only
+from realtime.types import Face, Flow, Frame, GrayImage, Mask, Scene, read_only
 
 POINTS = 478
 GAP_S = 0.5  # after a longer pause, or a face not seen for longer, everything starts anew
@@ -88,14 +88,15 @@ class Steady:
     def __call__(self, scene: Scene) -> Scene:
         """The scene, steadied."""
         frame = scene.frame
-        thumbnail = _thumbnail(frame.rgb)
+        gray = flow_picture(frame.rgb)
+        thumbnail = _thumbnail(gray)
         if self._starts_anew(frame, thumbnail):
             self.reset()
         fresh = self._last is None
         dt_s = 0.0 if self._last is None else frame.t - self._last.t
         self._last, self._thumbnail = frame, thumbnail
         self._faces = [state for state in self._faces if frame.t - state.seen_s <= GAP_S]
-        flow = self._motion(frame.rgb)
+        flow = self._motion(frame.rgb, gray)
         states = self._matched(scene.faces, frame.t)
         faces = tuple(
             _mixed(face, state(face, frame.t, _steps(flow, face, frame)), self.steadiness)
@@ -289,15 +290,15 @@ def _follow(shown: Points | None, wanted: Points, slack: float | Points) -> Poin
     return np.asarray(shown + step * np.clip(1 - slack / np.maximum(length, 1e-9), 0, None), np.float32)
 
 
-def _thumbnail(rgb: RgbImage) -> NDArray[np.float32]:
-    """Luma of about 48x27 places of the picture: enough to tell another scene."""
-    step = max(1, min(rgb.shape[:2]) // 90)
-    small = cv2.resize(np.ascontiguousarray(rgb[::step, ::step]), (48, 27), interpolation=cv2.INTER_AREA)
-    return cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
+def _thumbnail(gray: GrayImage) -> NDArray[np.float32]:
+    """48x27 places of the picture: enough to tell another scene."""
+    return shrunk_gray(gray, (48, 27)).astype(np.float32)
 
 
 def _is_cut(before: NDArray[np.float32], now: NDArray[np.float32]) -> bool:
     """Whether two thumbnails show different scenes: neither motion by a place nor another light explains the change."""
+    if cv2.norm(before, now, cv2.NORM_L1) < CUT_SHARE * CUT_CHANGE * now.size:
+        return False
     light = float(np.clip(np.median((now + 8) / (before + 8)), 1 / 3, 3))  # 8: dark places are mostly noise
     around = np.ones((3, 3), np.uint8)
     low, high = cv2.erode(before * light, around), cv2.dilate(before * light, around)

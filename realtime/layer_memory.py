@@ -8,13 +8,14 @@ kept is worked out at half the layers' size.
 
 from __future__ import annotations
 
+import functools
+
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from realtime.layers import Layers
-from realtime.motion import moved
-from realtime.types import Flow, Mask, RgbImage
+from realtime.layers import FINE, FineImage, Layers
+from realtime.motion import halved, moved
+from realtime.types import Flow, GrayImage, Mask, RgbImage
 
 TAU_S = 1.0  # what stays the same is averaged for so long and then held
 RECENT = 1.0  # 1 is a plain mean; higher, what is recent counts more
@@ -29,10 +30,9 @@ INK_SHARE = 0.3  # ink varies more than colour
 CHANGE_HZ = 250.0  # how fast the new is taken where all is new
 
 _HALF = np.float32(0.5)
-_LESS_INK = np.diag([1, 1, 1, INK_SHARE]).astype(np.float32)
-_AGE = 3  # its channel among what was seen
-
-Values = NDArray[np.float32]
+_INK = _AGE = 3  # its channel among the layers, and among what was seen
+_AGE_UNITS = 65535 / 1.2  # a second: room for `ANEW_S` below 0 and `TAU_S`
+_ROUNDING_S = 1e-4  # an age that was moved along is full also where its last digits are missing
 
 
 class LayerMemory:
@@ -50,8 +50,8 @@ class LayerMemory:
 
     def reset(self) -> None:
         """Forget: the next layers pass as they are."""
-        self._mean: Values | None = None  # (h, w, 4): flat colour and ink
-        self._seen = np.zeros((0, 0, 4), np.float32)  # (h/2, w/2, 4): the picture, and the age of what is kept
+        self._mean: FineImage | None = None  # (h, w, 4): flat colour and ink
+        self._seen = np.zeros((0, 0, 4), np.uint16)  # (h/2, w/2, 4): the picture, and the age of what is kept
         self._carried_s = 0.0  # since the last layers
 
     def __call__(
@@ -66,21 +66,18 @@ class LayerMemory:
         if tau_s < 1e-6:
             self.reset()
             return layers
-        both = cv2.cvtColor(layers.flat, cv2.COLOR_RGB2RGBA)
-        cv2.insertChannel(layers.ink, both, 3)
-        new = both.astype(np.float32)
-        height, width = layers.ink.shape
-        picture = cv2.resize(seen, (width // 2, height // 2), interpolation=cv2.INTER_AREA).astype(np.float32)
+        new = cv2.cvtColor(layers.flat, cv2.COLOR_RGB2RGBA)
+        cv2.insertChannel(layers.ink, new, _INK)
+        picture = _fine(cv2.cvtColor(halved(seen), cv2.COLOR_RGB2RGBA))
         if self._mean is None or self._mean.shape != new.shape:
-            self._mean, self._seen = new, cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA)
-            self._seen[..., _AGE] = 0
+            self._mean, self._seen = _fine(new), picture
+            self._seen[..., _AGE] = _to_age(np.zeros((1, 1), np.float32))
             return layers
         dt_s, self._carried_s = dt_s + self._carried_s, 0.0
         if dt_s > 0:
-            moving = self._moved_along(flow)
-            weight = self._weight(self._mean, new, picture, dt_s, tau_s, moving, live)
-            weight = cv2.resize(weight, (width, height))
-            self._mean = cv2.blendLinear(new, self._mean, weight, 1 - weight)
+            moves = self._moved_along(flow)
+            weight = self._weight(self._mean, new, picture, dt_s, tau_s, moves, live)
+            self._mean = _mixed(_fine(new), self._mean, weight)
         return self._shown()
 
     def carried(self, flow: Flow | None, dt_s: float) -> Layers:
@@ -91,63 +88,97 @@ class LayerMemory:
 
     def _shown(self) -> Layers:
         assert self._mean is not None, "nothing is remembered"
-        return Layers(cv2.cvtColor(self._mean, cv2.COLOR_RGBA2RGB), cv2.extractChannel(self._mean, 3))
+        return Layers(cv2.cvtColor(self._mean, cv2.COLOR_RGBA2RGB), cv2.extractChannel(self._mean, _INK))
 
-    def _moved_along(self, flow: Flow | None) -> Values:
+    def _moved_along(self, flow: Flow | None) -> GrayImage:
         """Moves what is remembered; gives where it moved, (h/2, w/2), above 0."""
         height, width = self._seen.shape[:2]
         if flow is None or not cv2.countNonZero(flow.reshape(len(flow), -1)):
-            return np.zeros((height, width), np.float32)
-        length = cv2.magnitude(*cv2.split(flow))
+            return np.zeros((height, width), np.uint8)
         assert self._mean is not None
         self._mean = moved(self._mean, flow)
         self._seen = moved(self._seen, flow * _HALF)
-        return cv2.resize(length, (width, height))
+        moves = cv2.compare(cv2.magnitude(flow[..., 0], flow[..., 1]), 0, cv2.CMP_GT)
+        return cv2.resize(moves, (width, height))
 
     def _weight(
         self,
-        mean: Values,
-        new: Values,
-        picture: Values,
+        mean: FineImage,
+        new: RgbImage,
+        picture: FineImage,
         dt_s: float,
         tau_s: float,
-        moving: Values,
+        moves: GrayImage,
         live: Mask | None,
-    ) -> Values:
+    ) -> Mask:
         """(h/2, w/2) 0..1: how much of the new layers is taken; remembers the picture and the age by it."""
-        half = (picture.shape[1], picture.shape[0])
-        before, age = cv2.cvtColor(self._seen, cv2.COLOR_RGBA2RGB), cv2.extractChannel(self._seen, _AGE)
-        rests = cv2.compare(moving, 0, cv2.CMP_EQ)
-        change = _most(cv2.blur(cv2.absdiff(picture, before), (3, 3)))
-        noise = max(float(np.median(change[::4, ::4])), NOISE_LEAST)
-        change = cv2.dilate(change, np.ones((3, 3), np.uint8))
+        before = self._seen
+        age = _from_age(cv2.extractChannel(before, _AGE))
+        change = _most(*cv2.split(cv2.blur(cv2.absdiff(picture, before), (3, 3)))[:_AGE])
+        sample = np.sort(change[::4, ::4].astype(np.float32), axis=None)
+        noise = max(float(sample[len(sample) // 2]) / FINE, NOISE_LEAST)
         still = min(STILL_NOISE * noise, CHANGED / 2)
-        changed = cv2.min((change - np.float32(still)) * np.float32(1 / (CHANGED - still)), 1)
-        new_here = cv2.bitwise_and(rests, cv2.compare(changed, 1, cv2.CMP_GE))
-        around = cv2.dilate(new_here, np.ones((AROUND_PX, AROUND_PX), np.uint8))
-        drawn = cv2.absdiff(*(cv2.resize(of, half, interpolation=cv2.INTER_NEAREST) for of in (new, mean)))
-        drawn = _most(cv2.blur(cv2.transform(drawn, _LESS_INK), (3, 3)))
-        drawn = (drawn / np.float32(self.restless) - np.float32(LAYER_STILL)) * np.float32(
-            1 / (LAYER_CHANGED - LAYER_STILL)
+        changed = _rise(cv2.dilate(change, np.ones((3, 3), np.uint8)), FINE * still, FINE * CHANGED)
+        new_here = cv2.bitwise_and(cv2.compare(changed, 1, cv2.CMP_GE), cv2.bitwise_not(moves))
+        around = cv2.dilate(new_here, np.ones((AROUND_PX, AROUND_PX), np.uint8)) != 0
+        drawn = cv2.absdiff(
+            _every_other(new, np.uint32), cv2.convertScaleAbs(_every_other(mean, np.uint64), alpha=1 / FINE)
         )
-        changed = np.clip(cv2.max(changed, drawn), 0, 1)
-        changed[around != 0] = 1
+        *flat, ink = cv2.split(cv2.blur(drawn, (3, 3)))
+        drawn = _most(*flat, cv2.convertScaleAbs(ink, alpha=INK_SHARE))
+        changed = cv2.max(changed, _rise(drawn, self.restless * LAYER_STILL, self.restless * LAYER_CHANGED))
+        np.clip(changed, 0, 1, out=changed)
+        np.copyto(changed, 1, where=around)
         if live is not None:
             changed = cv2.max(changed, live)
         older = cv2.max(age, 0)
         older /= older + np.float32(dt_s)
-        kept = np.where(age < tau_s, 1 - older**RECENT, np.float32(-np.expm1(-dt_s / MOVING_TAU_S)) * (moving > 0))
-        weight = cv2.max(kept, 1 - cv2.exp(np.float32(-dt_s * CHANGE_HZ) * changed * changed * changed))
-        self._seen = cv2.cvtColor(cv2.blendLinear(picture, before, weight, 1 - weight), cv2.COLOR_RGB2RGBA)
+        held = np.float32(-np.expm1(-dt_s / MOVING_TAU_S)) * (moves != 0)
+        kept = np.where(age < tau_s - _ROUNDING_S, 1 - older**RECENT, held)
+        taken = np.float32(-dt_s * CHANGE_HZ) * changed * changed * changed
+        weight = cv2.max(kept, 1 - np.exp(taken, out=taken))
+        self._seen = _mixed(picture, before, weight)
         age = np.minimum(age + np.float32(dt_s), np.float32(tau_s) * (1 - changed) * (1 - changed))
-        age[around != 0] = -ANEW_S
-        cv2.insertChannel(age, self._seen, _AGE)
+        np.copyto(age, -ANEW_S, where=around)
+        cv2.insertChannel(_to_age(age), self._seen, _AGE)
         return weight
 
 
-def _most(channels: Values) -> Values:
+def _fine(levels: RgbImage) -> FineImage:
+    """Whole levels in 1/256."""
+    return levels.astype(np.uint16) * np.uint16(FINE)
+
+
+def _every_other(picture: RgbImage | FineImage, pixel: type[np.unsignedinteger]) -> RgbImage | FineImage:
+    """Every other pixel of every other row; `pixel` is as large as its four channels, which then are copied in one."""
+    height, width = (side // 2 for side in picture.shape[:2])
+    pixels = np.ascontiguousarray(picture.view(pixel)[: 2 * height : 2, : 2 * width : 2])
+    return pixels.view(picture.dtype)
+
+
+def _to_age(age_s: Mask) -> FineImage:
+    return ((age_s + np.float32(ANEW_S)) * np.float32(_AGE_UNITS) + _HALF).astype(np.uint16)
+
+
+def _from_age(units: FineImage) -> Mask:
+    return units * np.float32(1 / _AGE_UNITS) - np.float32(ANEW_S)
+
+
+def _mixed(new: FineImage, old: FineImage, share: Mask) -> FineImage:
+    """`share` of the new values, the rest of the old; writes over what was given. One share for all four channels."""
+    whole = cv2.resize((share * np.float32(65535) + _HALF).astype(np.uint16), new.shape[1::-1])
+    taken = cv2.merge([whole] * 4)
+    new = cv2.multiply(new, taken, dst=new, scale=1 / 65535)
+    kept = cv2.bitwise_not(taken, dst=taken)
+    return cv2.add(new, cv2.multiply(old, kept, dst=kept, scale=1 / 65535), dst=new)
+
+
+def _most(*channels: GrayImage) -> GrayImage:
     """The largest of the channels."""
-    first, *others = cv2.split(channels)
-    for other in others:
-        first = cv2.max(first, other)
-    return first
+    return functools.reduce(cv2.max, channels)
+
+
+def _rise(values: GrayImage, low: float, high: float) -> Mask:
+    """0 at `low`, 1 at `high` and above, straight between and below."""
+    share = (values - np.float32(low)) * np.float32(1 / (high - low))
+    return cv2.min(share, 1, dst=share)

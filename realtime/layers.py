@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from realtime.colours import graded, is_tinted, tint_tables
 from realtime.types import GrayImage, RgbImage, Size
 
-Levels = NDArray[Any]  # 0..255, u8 or f32
+Levels = NDArray[Any]  # 0..255 as u8, or u16 in 1/256 of a level
 FineImage = NDArray[np.uint16]  # in 1/256 of a level; or shares, of which 65535 is all
 FineTable = NDArray[np.uint16]  # (65536,)
 Table = NDArray[np.uint8]  # (65536,)
@@ -49,7 +49,7 @@ class Layers:
     """What a generator draws, at the generator's size.
 
     flat: (h, w, 3) RGB, smooth colour areas before any tone step. ink: (h, w), 0 none to 255 full line. Both u8 as
-    they come from a generator, or f32 where averaging gave parts of a level.
+    they come from a generator, or u16, in 1/256 of a level, where averaging gave parts of one.
     """
 
     flat: Levels
@@ -153,10 +153,10 @@ def draw_layers(layers: Layers, size: Size, finish: Finish) -> tuple[RgbImage, G
 
 
 def _fine(levels: Levels, units: int = FINE) -> FineImage:
-    """Levels of 0..255, u8 or f32, in so many units a level."""
+    """In so many units a level."""
     if levels.dtype == np.uint8:
         return levels.astype(np.uint16) * np.uint16(units)
-    return (levels * np.float32(units)).astype(np.uint16)
+    return levels if units == FINE else cv2.addWeighted(levels, units / FINE, levels, 0, 0)
 
 
 def _simplified(flat: Levels, finish: Finish) -> Levels:

@@ -44,7 +44,7 @@ class Motion:
         """
         gray = flow_picture(rgb) if gray is None else gray
         height, width = (side // 2 for side in gray.shape)
-        now = (gray, _halved(gray))
+        now = (gray, halved(gray))
         last, self._last = self._last, now
         if last is None or last[0].shape != gray.shape or min(width, height) < FLOW_LEAST_PX:
             return None
@@ -64,18 +64,19 @@ def flow_picture(rgb: RgbImage) -> GrayImage:
 def small_gray(rgb: RgbImage, size: tuple[int, int]) -> GrayImage:
     """The luma at a (width, height) of about its own at most."""
     if _more_than_half(rgb, size):
-        rgb = _halved(rgb)
+        rgb = halved(rgb)
     return shrunk_gray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), size)
 
 
 def shrunk_gray(gray: GrayImage, size: tuple[int, int]) -> GrayImage:
     """The picture at a (width, height): halved, which is exact and fast, until less than half is to go."""
     while _more_than_half(gray, size):
-        gray = _halved(gray)
+        gray = halved(gray)
     return cv2.resize(gray, size, interpolation=cv2.INTER_LINEAR)
 
 
-def _halved(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def halved(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Means of two by two pixels."""
     height, width = picture.shape[:2]
     return cv2.resize(picture, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from realtime.layer_memory import LayerMemory
-from realtime.layers import Layers
+from realtime.layers import FINE, Layers
 from realtime.redraw import EVERY_S, Redraw
 from realtime.types import Flow, RgbImage
 
@@ -73,7 +73,7 @@ def test_layers_that_are_carried_move_with_the_flow_and_do_not_grow_older() -> N
     flow = np.zeros((64, 64, 2), np.float32)
     flow[..., 0] = -3
     carried = memory.carried(flow, 1 / 30)
-    assert carried.flat[32, 23:27].min() == 255
+    assert carried.flat[32, 23:27].min() == 255 * FINE
     assert carried.flat[32, :22].max() == 0
-    assert carried.ink[32, 24] == 255
+    assert carried.ink[32, 24] == 255 * FINE
     assert np.array_equal(memory.carried(None, 1 / 30).flat, carried.flat)

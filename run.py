@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from realtime.cores import wait_quietly
+from realtime.cores import share_cores
 from realtime.secrets import without_secrets
 from realtime.system_libraries import missing_libraries, remedy
 
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     if missing := missing_libraries():
         _say(remedy(missing))
         return 2
-    wait_quietly()
+    share_cores()
     before = signal.signal(signal.SIGINT, lambda *_: os._exit(0))  # an interrupted import is a broken one
     from realtime.crash import write_report  # only now: these import OpenCV and NumPy
     from realtime.errors import LiveToonError

@@ -114,7 +114,7 @@ class Plan:
         return kind
 
     def _any(self) -> tuple[str, str]:
-        place = str(self._random.choice([*STAGES, "background", "face"]))
+        place = str(self._random.choice([*STAGES, "room", "background", "face"]))
         return place, str(self._random.choice(KINDS if place in ("background", "face") else KINDS[:5]))
 
 
@@ -167,10 +167,21 @@ class Breaking:
 
     def __call__(self, value: Any) -> Any:
         """What the stage gives, or not."""
-        kind = self._plan.at(self._place)
+        return self._breaking(self._place, self._stage, value)
+
+    def begin(self, value: Any) -> Any:
+        """The same of the first half of drawing."""
+        return self._breaking("room", self._stage.begin, value)
+
+    def draw(self, value: Any) -> Any:
+        """The same of the second half."""
+        return self._breaking(self._place, self._stage.draw, value)
+
+    def _breaking(self, place: str, works: Callable[[Any], Any], value: Any) -> Any:
+        kind = self._plan.at(place)
         if kind is not None:
             return None if kind == "nothing" else self._plan.frame
-        return self._stage(value)
+        return works(value)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stage, name)

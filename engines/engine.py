@@ -18,7 +18,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from realtime.cores import allowed_cores
+from realtime.cores import threads_a_frame
 from realtime.errors import EngineError
 from realtime.types import RgbImage, Size
 
@@ -115,6 +115,6 @@ def check_picture(rgb: RgbImage, size: Size) -> RgbImage:
 
 
 def thread_count() -> int:
-    """Cores this process may use; the second thread of a core does not help networks and is left to other stages."""
-    allowed = allowed_cores()
-    return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))
+    """For one network; the second thread of a core does not help networks and is left to other stages."""
+    threads = threads_a_frame()
+    return max(1, min(threads, psutil.cpu_count(logical=False) or threads))

@@ -12,6 +12,7 @@ import hashlib
 import io
 import sys
 import tempfile
+import threading
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -56,6 +57,7 @@ class OpenVinoEngine:
                 "INFERENCE_PRECISION_HINT": "f32" if precision == "fp32" or "bf16" not in precisions() else "bf16",
                 "INFERENCE_NUM_THREADS": thread_count(),
                 "PERFORMANCE_HINT": "LATENCY",
+                "ENABLE_CPU_PINNING": False,
             }
             compiled = core.compile_model(_with_u8_ends(network), "CPU", hints)
         except RuntimeError as error:
@@ -63,14 +65,16 @@ class OpenVinoEngine:
                 f"OpenVINO cannot load the generator {model}: restore the file, or use --engine onnxruntime."
             ) from error
         self._request: Any = compiled.create_infer_request()
+        self._one = threading.Lock()  # for its tensors: a style may draw all with one network
 
     def run(self, rgb: RgbImage) -> NDArray[np.uint8]:
         """(h, w, 3) RGB u8 to (h, w, channels) u8."""
         if self._request is None:
             raise ValueError("the engine is closed")
-        self._request.infer({0: check_picture(rgb, self.size)[None]}, share_inputs=True)
-        planes = self._request.get_output_tensor().data[0]  # (channels, h, w) u8, overwritten by the next run
-        return np.asarray(cv2.merge(list(planes)), np.uint8)
+        with self._one:
+            self._request.infer({0: check_picture(rgb, self.size)[None]}, share_inputs=True)
+            planes = self._request.get_output_tensor().data[0]  # (channels, h, w) u8, overwritten by the next run
+            return np.asarray(cv2.merge(list(planes)), np.uint8)
 
     def close(self) -> None:
         """Lets go of the compiled network."""
@@ -100,7 +104,12 @@ class LandmarkNetwork:
     def _compiled(self, task: Path) -> Any:
         openvino = _openvino()
         core = openvino.Core()
-        hints = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, "PERFORMANCE_HINT": "LATENCY"}
+        hints = {
+            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_NUM_THREADS": 1,
+            "PERFORMANCE_HINT": "LATENCY",
+            "ENABLE_CPU_PINNING": False,
+        }
         task_hash = hashlib.sha256(task.read_bytes()).hexdigest()
         made_from = f"{task_hash} openvino {openvino.get_version()} {processor()} {hints}"
         if (network := kept(_LANDMARKS, made_from)) is not None:

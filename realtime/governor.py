@@ -12,10 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import expm1
 
-import cv2
-
 from realtime.redraw import EVERY_S, Effort
-from realtime.types import Frame, Picture, Size, read_only
+from realtime.types import Frame, Picture
 
 LOAD_TAU_S = 1.0  # that the load is averaged over
 OVER, OVER_S = 0.97, 2.0  # time a picture takes over time there is for it: above for so long, a step is taken
@@ -86,8 +84,8 @@ class Governor:
         steps = zip(STEPS[1:], self._pictures[1:], strict=True)
         return {step.gives_up: pictures for step, pictures in steps if pictures}
 
-    def drawn(self, frame: Frame, took_s: float) -> None:
-        """The picture of `frame` took so long, from the frame to the finished picture."""
+    def drawn(self, frame: Frame, busy_s: float) -> None:
+        """The picture of `frame` was drawn; at best such pictures come `busy_s` apart."""
         cpu_s = self._cpu_clock()
         work_s, self._cpu_s = cpu_s - self._cpu_s, cpu_s
         self._pictures[self._step] += 1
@@ -98,7 +96,7 @@ class Governor:
         interval_s = dt_s / (frame.index - last.index)  # the source's; frames that were dropped count
         share = -expm1(-dt_s / LOAD_TAU_S)
         self._work_s = self._work_s + share * (work_s - self._work_s) if self._work_s else work_s
-        load = max(took_s, self._least_s) / interval_s
+        load = max(busy_s, self._least_s) / interval_s
         self._load += share * (load - self._load)
         self._seen_s += dt_s
         if self._live and self._seen_s >= START_S:
@@ -142,31 +140,30 @@ class Governor:
 
 
 class Governed:
-    """Draws with the effort the governor allows: `draw` gets smaller frames where that is a step, and tells it.
+    """Draws, and tells the governor what it took.
 
-    The picture has the frame's size, whatever size it was drawn at.
+    busy_s: asked after each picture how far apart such ones come at best; less than one takes where two are worked on
+    at once.
     """
 
     def __init__(
         self,
         draw: Callable[[Frame], Picture],
+        busy_s: Callable[[], float],
         governor: Governor,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._draw = draw
+        self._busy_s = busy_s
         self._governor = governor
         self._clock, self._sleep = clock, sleep
         self._began_s = clock()
 
     def __call__(self, frame: Frame) -> Picture:
         """The drawn frame."""
-        start_s = self._clock()
-        size = scaled(frame.size, self._governor.effort.scale)
-        picture = self._draw(frame if size == frame.size else _resized(frame, size))
-        if picture.size != frame.size:
-            picture = _enlarged(picture, frame.size)
-        self._governor.drawn(frame, self._clock() - start_s)
+        picture = self._draw(frame)
+        self._governor.drawn(frame, self._busy_s())
         return picture
 
     def between(self, then: Callable[[], None]) -> Callable[[], None]:
@@ -180,19 +177,3 @@ class Governed:
             then()
 
         return rest
-
-
-def scaled(size: Size, scale: float) -> Size:
-    """The size with its sides times `scale`, even."""
-    return size if scale == 1 else Size(round(size.width * scale), round(size.height * scale)).even
-
-
-def _resized(frame: Frame, size: Size) -> Frame:
-    rgb = cv2.resize(frame.rgb, (size.width, size.height), interpolation=cv2.INTER_AREA)
-    return replace(frame, rgb=read_only(rgb))
-
-
-def _enlarged(picture: Picture, size: Size) -> Picture:
-    to = (size.width, size.height)
-    alpha = None if picture.alpha is None else read_only(cv2.resize(picture.alpha, to))
-    return replace(picture, rgb=read_only(cv2.resize(picture.rgb, to, interpolation=cv2.INTER_CUBIC)), alpha=alpha)

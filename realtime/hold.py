@@ -38,6 +38,7 @@ class Drawing(Protocol):
     """What is used of `Filter`, each as there."""
 
     trouble: Exception | None
+    busy_s: float
 
     @property
     def partly(self) -> bool:
@@ -151,6 +152,11 @@ class Hold:
         else:
             self._failed(frame, trouble, "Faces cannot be drawn at the moment; the rest of the picture is")
         return self._last
+
+    @property
+    def busy_s(self) -> float:
+        """How far apart pictures come at best, as the filter's last one says; 0 while there is none."""
+        return 0.0 if self._drawer.drawing is None else self._drawer.drawing.busy_s
 
     def show(self, look: Look, style: Style) -> None:
         """As `Filter.show`, for the filter of now and every later one."""

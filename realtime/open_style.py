@@ -1,6 +1,6 @@
 """The stage stylize for a look: the generators of its style, opened, and those of a second one for the room.
 
-Comes in: a `Scene`. Goes out: `Styled`. Opened on any thread; draws on the filter's.
+Comes in: a `Scene`. Goes out: `Styled`. Opened on any thread; draws on the filter's and on the one beside it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import cv2
 
@@ -24,7 +24,7 @@ from realtime.person_mask import full_size
 from realtime.redraw import Effort
 from realtime.settings import Look
 from realtime.styles import Style, load_style
-from realtime.stylize import GENERATOR_PIXELS, Stylize, generator_size, with_strength
+from realtime.stylize import GENERATOR_PIXELS, Begun, Stylize, generator_size, with_strength
 from realtime.types import RgbImage, Scene, Size, Styled, read_only
 from realtime.watchdog import within
 
@@ -36,10 +36,13 @@ OPENS_WITHIN_S = 180.0
 
 
 class Drawing(Protocol):
-    """What the filter needs of the stage."""
+    """What the filter needs of the stage: a frame is drawn in two halves, one of which may run ahead of the other."""
 
-    def __call__(self, scene: Scene, /) -> Styled:
-        """The drawn frame."""
+    def begin(self, scene: Scene, /) -> Any:
+        """The first half, for `draw`; on any thread, one scene after the other."""
+
+    def draw(self, begun: Any, /) -> Styled:
+        """The second half: the drawn frame. One after the other, in the same order."""
 
     def show(self, look: Look, style: Style, /) -> None:
         """Draw with these numbers from the next frame on; the style has the generators of now."""
@@ -83,14 +86,23 @@ class OpenStyle:
             self._opened = opened.pop_all()
 
     def __call__(self, scene: Scene) -> Styled:
-        """The drawn frame."""
-        if self._stage is None:  # on the thread that draws: a GPU's streams and recordings are made here
+        """The drawn frame, both halves."""
+        return self.draw(self.begin(scene))
+
+    def begin(self, scene: Scene) -> Begun | Scene:
+        """As `Drawing.begin`."""
+        if self._stage is None:
             look, style = self._shown
             finish = with_strength(style.finish, look.strength)
             self._stage = open_stylize(
                 self._background, self._face, finish, self._frame, look.steadiness, self._say, self._effort
             )
-        return self._stage(scene)
+        return self._stage.begin(scene)
+
+    def draw(self, begun: Any) -> Styled:
+        """As `Drawing.draw`."""
+        assert self._stage is not None, "nothing is begun"
+        return self._stage.draw(begun)
 
     def show(self, look: Look, style: Style) -> None:
         """As `Drawing.show`."""
@@ -127,9 +139,18 @@ class TwoStyles:
         self._behind: RgbImage | None = None
 
     def __call__(self, scene: Scene) -> Styled:
+        """Both halves."""
+        return self.draw(self.begin(scene))
+
+    def begin(self, scene: Scene) -> tuple[Any, Any]:
+        """As `Drawing.begin`."""
+        return self._room.begin(replace(scene, faces=())), self._people.begin(scene)
+
+    def draw(self, begun: tuple[Any, Any]) -> Styled:
         """The frame drawn as people are; the room waits for `with_room`, when eyes and page are drawn."""
-        self._behind = self._print(self._room(replace(scene, faces=()))).rgb
-        return self._people(scene)
+        room, people = begun
+        self._behind = self._print(self._room.draw(room)).rgb
+        return self._people.draw(people)
 
     def with_room(self, styled: Styled) -> Styled:
         """The people of this drawing before the room."""

@@ -26,12 +26,14 @@ from realtime.idle import Idle
 from realtime.ink import Ink
 from realtime.keys import HELP, Keys
 from realtime.listing import list_what
+from realtime.look_ahead import Coming
 from realtime.loop import Stop, run_loop
 from realtime.open_style import Opened, OpenStyle, TwoStyles, open_look
 from realtime.perceive import Perceiver
 from realtime.profile import profile_name, profile_path, write_profile
 from realtime.profile_watch import ProfileWatch
 from realtime.read_ahead import ReadAhead
+from realtime.redraw import Effort
 from realtime.remote import Remote, read_token, token_path
 from realtime.secrets import without_secrets
 from realtime.settings import (
@@ -58,6 +60,7 @@ from realtime.trace import Trace
 from realtime.types import Frame, Picture
 
 Say = Callable[[str], None]
+LOOKED_AHEAD = 2  # frames of a clip: every other room is drawn, so that work comes by twos
 LIVE_SINKS = ("preview", "virtualcam", *STREAMED_TO)
 
 
@@ -194,7 +197,8 @@ def _run_filter(
         size, fps, clip = source.size, source.fps, source.clip
         recorder = Recorder(sinks, lambda path: open_recording(path, size, fps, clip, microphone, say), say)
         controls.on_record, controls.recording = recorder.toggle, lambda: recorder is not None and recorder.recording
-        ahead = None if source.live else opened.enter_context(ReadAhead(source))
+        depth = 1 if source.live else LOOKED_AHEAD
+        ahead = opened.enter_context(ReadAhead(source, depth))
         governor = Governor(say, live=source.live, share=settings.max_cpu, cores=allowed_cores())
         hold: Hold | None = None
         if style is None:
@@ -215,9 +219,9 @@ def _run_filter(
             engine_name, precision = stylize.name, stylize.precision
             loader = StyleLoader(opens, first, say)
 
-            open_filter = partial(_open_filter, settings, stats, loader, ahead)
-            hold = Hold(open_filter(stylize), lambda: open_filter(opens(loader.last)), say, live=source.live)
-            draw = governed = Governed(hold, governor)
+            open_filter = partial(_open_filter, settings, stats, loader, Coming(ahead.peek, depth), governor.effort)
+            hold = holding = Hold(open_filter(stylize), lambda: open_filter(opens(loader.last)), say, live=source.live)
+            draw = governed = Governed(hold, lambda: holding.busy_s, governor)
             between = governed.between(controls.apply)
             opened.callback(hold.close)
             controls.on_mirror, controls.on_look = hold.mirror, hold.show
@@ -248,7 +252,8 @@ def _run_filter(
 
         try:
             with stop.on_signals():
-                run_loop(ahead or source, picture_of, stats.timed("deliver", sinks.send), stats, stop, between)
+                run_loop(ahead, picture_of, stats.timed("deliver", sinks.send), stats, stop, between)
+                ahead.close()  # first: a source that is still read may come back when nobody watches any more
                 sinks.close()
         finally:
             if trace is not None and settings.trace is not None:
@@ -263,7 +268,7 @@ def _run_filter(
 
 
 def _open_filter(
-    settings: Settings, stats: Stats, loader: StyleLoader, ahead: ReadAhead | None, stylize: Opened
+    settings: Settings, stats: Stats, loader: StyleLoader, coming: Coming, effort: Effort, stylize: Opened
 ) -> Filter:
     """The filter that draws with `stylize`, which it closes."""
     look, style = loader.last.look, loader.last.style
@@ -275,8 +280,7 @@ def _open_filter(
         ink = Ink(style.touch_up, look.expression, settings.person)
         compose = Compose(look.background, bool(settings.mirror), settings.only)
         steady = Steady(look.steadiness)
-        peek = None if ahead is None else ahead.peek
-        drawing = Filter(perceive, steady, stylize, ink, compose, stats, opened.pop_all(), loader, peek)
+        drawing = Filter(perceive, steady, stylize, ink, compose, stats, opened.pop_all(), loader, coming, effort)
         failed.pop_all()
     drawing.show(look, style)
     return drawing

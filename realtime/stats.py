@@ -21,7 +21,7 @@ from realtime.trace import Trace
 from realtime.types import Size
 
 VERSION = "0.1.0"
-STAGES = ("perceive", "steady", "stylize", "ink", "compose", "deliver")
+STAGES = ("perceive", "steady", "room", "stylize", "ink", "compose", "deliver")
 MOST_TIMES = 20_000  # that are kept of a run
 RECENT = 30  # that the status line is made of
 NOTICED_MS = 45  # that sound may be ahead

@@ -1,7 +1,8 @@
 """Stylize: the generators draw the frame.
 
-Comes in: a `Scene`. Goes out: `Styled`, the frame and every face drawn, at the frame's size. Runs on the filter's
-thread.
+Comes in: a `Scene`. Goes out: `Styled`, the frame and every face drawn, at the frame's size. In two halves, so that two
+frames can be worked on at once: `begin` draws the room as the generator sees it, `draw` all the rest. Each half keeps
+its own state and is called for one frame after the other, from whatever thread.
 
 The whole frame goes through the background generator at about 640x360. Each face goes through the face generator as
 an upright crop of fixed scale and is put back with a soft edge, so that both look drawn by one hand: they share
@@ -27,7 +28,7 @@ from realtime.motion import flow_in_crop
 from realtime.redraw import Effort, Redraw
 from realtime.settings import Look
 from realtime.styles import Style
-from realtime.types import Face, GrayImage, Mask, RgbImage, Scene, Size, Styled, read_only
+from realtime.types import Face, Flow, GrayImage, Mask, RgbImage, Scene, Size, Styled, read_only
 
 GENERATOR_PIXELS = 640 * 368  # the scale the background generator was trained at
 MOOD_MIN, MOOD_STEP = 0.84, 0.01
@@ -48,15 +49,56 @@ class Generator(Protocol):
         """(h, w, 3) RGB u8 to (h, w, 4) u8: flat RGB and ink."""
 
 
-@dataclass(slots=True)
-class _FaceState:
-    """What is remembered of one face: its layers, when to draw, how far it has faded in (0..1), when it was seen."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """What a generator made of one picture region, or would have.
 
-    memory: LayerMemory
+    layers: None where its last drawing, moved along the flow, still shows what is there. seen, flow: what it draws from
+    and how that moved, at its size.
+    """
+
+    layers: Layers | None
+    seen: RgbImage
+    flow: Flow | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DrawnFace:
+    """A face as its generator draws it, and the map from the frame's pixels to those of its crop, (2, 3)."""
+
+    face: Face
+    to_crop: NDArray[np.float32]
+    drawn: Drawn
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Begun:
+    """A scene after its networks. dt_s: since the frame before; first: there was none."""
+
+    scene: Scene
+    exposure: Exposure
+    room: Drawn
+    faces: tuple[DrawnFace, ...]
+    dt_s: float
+    first: bool
+
+
+@dataclass(slots=True)
+class _Crop:
+    """What the first half remembers of a face: when to draw it, when it was seen, where its crop was."""
+
     redraw: Redraw
-    presence: float
     seen_s: float
     to_crop: NDArray[np.float32] | None = None
+
+
+@dataclass(slots=True)
+class _FaceState:
+    """What the second half remembers of a face: its layers, how far it has faded in (0..1), when it was seen."""
+
+    memory: LayerMemory
+    presence: float
+    seen_s: float
 
 
 def generator_size(frame: Size, pixels: int = GENERATOR_PIXELS) -> Size:
@@ -108,77 +150,93 @@ class Stylize:
         self.finish, self.steadiness = with_strength(style.finish, look.strength), look.steadiness
 
     def reset(self) -> None:
-        """Forget everything that was seen."""
-        self._memory = LayerMemory(self.steadiness)
+        """Forget everything that was seen. While neither half is at work."""
+        self._forget_seen()
+        self._forget_drawn()
+
+    def _forget_seen(self) -> None:
         self._redraw = Redraw(NEW_SHARE)
         self._exposure = ExposureMemory(self.steadiness)
-        self._faces: dict[int, _FaceState] = {}  # by track
+        self._crops: dict[int, _Crop] = {}  # by track
         self._last_s: float | None = None
+
+    def _forget_drawn(self) -> None:
+        self._memory = LayerMemory(self.steadiness)
+        self._faces: dict[int, _FaceState] = {}  # by track
 
     def __call__(self, scene: Scene) -> Styled:
         """The drawn frame."""
+        return self.draw(self.begin(scene))
+
+    def begin(self, scene: Scene) -> Begun:
+        """The first half, all that networks do; the next scene's may begin before this one's `draw`."""
         frame = scene.frame
         if scene.fresh:
-            self.reset()
-        dt = 0.0 if self._last_s is None else frame.t - self._last_s
+            self._forget_seen()
         first = self._last_s is None
+        dt_s = 0.0 if self._last_s is None else frame.t - self._last_s
         self._last_s = frame.t
-        for memory in (self._memory, self._exposure):
-            memory.steadiness = self.steadiness
-        self._memory.restless = max(1.0, self.finish.restless)
-
         size = self._background.size
         small = shrunk(frame.rgb, size)
-        exposure = self._exposure(small, dt)
+        self._exposure.steadiness = self.steadiness
+        exposure = self._exposure(small, dt_s)
         seen = apply_exposure(small, exposure)
         flow = None if scene.flow is None else scene.flow * np.float32(size.width / frame.size.width)
-        if self._redraw(seen, flow, dt, self._effort.room_every_s if self.steadiness > 0 else 0.0):
-            layers = self._memory(_layers(self._background, seen), dt, seen, flow)
-        else:
-            layers = self._memory.carried(flow, dt)
-        finish = with_mood(self.finish, exposure)
-        rgb, lines = draw_layers(layers, frame.size, finish)
+        needed = self._redraw(seen, flow, dt_s, self._every_s(self._effort.room_every_s))
+        room = Drawn(_layers(self._background, seen) if needed else None, seen, flow)
+        self._crops = {n: crop for n, crop in self._crops.items() if frame.t - crop.seen_s <= FACE_FORGET_S}
+        near = [] if self._face is None else [face for face in scene.faces if face_height(face) >= FACE_MIN_PX]
+        faces = tuple(self._begin_face(face, scene, exposure) for face in near)
+        return Begun(scene, exposure, room, faces, dt_s, first)
 
-        self._faces = {n: face for n, face in self._faces.items() if frame.t - face.seen_s <= FACE_FORGET_S}
-        for face in scene.faces:
-            if self._face is not None and face_height(face) >= FACE_MIN_PX:
-                self._draw_face(self._face, scene, face, exposure, finish, rgb, lines, first, dt)
-        return Styled(scene, read_only(rgb), read_only(lines))
+    def _every_s(self, wanted_s: float) -> float:
+        return wanted_s if self.steadiness > 0 else 0.0
 
-    def _draw_face(
-        self,
-        generator: Generator,
-        scene: Scene,
-        face: Face,
-        exposure: Exposure,
-        finish: Finish,
-        rgb: RgbImage,
-        lines: GrayImage,
-        first: bool,
-        dt: float,
-    ) -> None:
-        """Draws one face into `rgb` and `lines`."""
+    def _begin_face(self, face: Face, scene: Scene, exposure: Exposure) -> DrawnFace:
         frame = scene.frame
-        state = self._faces.setdefault(
-            face.track,
-            _FaceState(LayerMemory(self.steadiness), Redraw(FACE_NEW_SHARE, late=True), 1.0 if first else 0.0, frame.t),
-        )
+        state = self._crops.setdefault(face.track, _Crop(Redraw(FACE_NEW_SHARE, late=True), frame.t))
         unseen_s, state.seen_s = frame.t - state.seen_s, frame.t
-        state.memory.steadiness = self.steadiness
-        state.presence = min(1.0, state.presence + max(dt, 0.0) / FACE_FADE_S)
         to_crop = held(state.to_crop, crop_matrix(face.landmarks))
-        crop = apply_exposure(cut(frame.rgb, to_crop), exposure)
+        seen = apply_exposure(cut(frame.rgb, to_crop), exposure)
         flow = None
         if scene.flow is not None and state.to_crop is not None:
             flow = flow_in_crop(scene.flow, frame.rgb.shape[:2], to_crop, state.to_crop, CROP_PX, CROP_PX // 2)
         state.to_crop = to_crop
-        if state.redraw(crop, flow, unseen_s, self._effort.face_every_s if self.steadiness > 0 else 0.0):
-            live = live_parts(face.landmarks, to_crop)
-            layers = state.memory(_layers(generator, crop), dt, crop, flow, live)
-        else:
-            layers = state.memory.carried(flow, dt)
+        needed = state.redraw(seen, flow, unseen_s, self._every_s(self._effort.face_every_s))
+        assert self._face is not None
+        return DrawnFace(face, to_crop, Drawn(_layers(self._face, seen) if needed else None, seen, flow))
 
-        there = place(to_crop, frame.size)
+    def draw(self, begun: Begun) -> Styled:
+        """The second half: the drawn frame."""
+        scene, frame = begun.scene, begun.scene.frame
+        if begun.first:
+            self._forget_drawn()
+        self._memory.restless = max(1.0, self.finish.restless)
+        layers = self._kept(self._memory, begun.room, begun.dt_s)
+        finish = with_mood(self.finish, begun.exposure)
+        rgb, lines = draw_layers(layers, frame.size, finish)
+        self._faces = {n: face for n, face in self._faces.items() if frame.t - face.seen_s <= FACE_FORGET_S}
+        for face in begun.faces:
+            self._draw_face(face, begun, finish, rgb, lines)
+        return Styled(scene, read_only(rgb), read_only(lines))
+
+    def _kept(self, memory: LayerMemory, drawn: Drawn, dt_s: float, live: Mask | None = None) -> Layers:
+        memory.steadiness = self.steadiness
+        if drawn.layers is None:
+            return memory.carried(drawn.flow, dt_s)
+        return memory(drawn.layers, dt_s, drawn.seen, drawn.flow, live)
+
+    def _draw_face(self, of: DrawnFace, begun: Begun, finish: Finish, rgb: RgbImage, lines: GrayImage) -> None:
+        """Draws one face into `rgb` and `lines`."""
+        frame = begun.scene.frame
+        presence = 1.0 if begun.first else 0.0
+        state = self._faces.setdefault(of.face.track, _FaceState(LayerMemory(self.steadiness), presence, frame.t))
+        state.seen_s = frame.t
+        state.presence = min(1.0, state.presence + max(begun.dt_s, 0.0) / FACE_FADE_S)
+        live = None if of.drawn.layers is None else live_parts(of.face.landmarks, of.to_crop)
+        layers = self._kept(state.memory, of.drawn, begun.dt_s, live)
+
+        there = place(of.to_crop, frame.size)
         if there is None:
             return
         drawn, ink = draw_layers(layers, Size(there.side, there.side), finish)

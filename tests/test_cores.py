@@ -2,7 +2,8 @@ import os
 
 import pytest
 
-from realtime.cores import allowed_cores, wait_quietly
+from realtime import cores
+from realtime.cores import allowed_cores, share_cores, threads_a_frame
 
 NAMES = [f"OPENCV_THREAD_POOL_ACTIVE_WAIT_{who}" for who in ("WORKER", "MAIN")]
 
@@ -14,6 +15,15 @@ def test_there_is_at_least_one_core() -> None:
 def test_opencv_is_told_not_to_spin_unless_the_user_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(NAMES[0], raising=False)
     monkeypatch.setenv(NAMES[1], "500")
-    wait_quietly()
+    share_cores()
     assert [os.environ[name] for name in NAMES] == ["0", "500"]
     monkeypatch.delenv(NAMES[0])
+
+
+@pytest.mark.parametrize(("allowed", "threads"), [(1, 1), (2, 1), (3, 1), (8, 4)])
+def test_two_frames_at_once_share_the_cores(monkeypatch: pytest.MonkeyPatch, allowed: int, threads: int) -> None:
+    monkeypatch.setattr(cores, "allowed_cores", lambda: allowed)
+    monkeypatch.setenv("OPENCV_FOR_THREADS_NUM", "")
+    monkeypatch.delenv("OPENCV_FOR_THREADS_NUM")
+    share_cores()
+    assert threads_a_frame() == threads and os.environ["OPENCV_FOR_THREADS_NUM"] == str(threads)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,13 +13,15 @@ from realtime.cross_fade import FADE_S
 from realtime.filter import Filter
 from realtime.ink import Ink
 from realtime.ink.touch_up import TouchUp
+from realtime.look_ahead import Coming
 from realtime.perceive import EVERYWHERE
+from realtime.redraw import Effort
 from realtime.settings import Background, Look
 from realtime.stats import Stats
 from realtime.steady import Steady
 from realtime.style_loader import StyleLoader, Wish
 from realtime.styles import Style, load_style
-from realtime.types import Frame, Scene, Styled, read_only
+from realtime.types import Frame, Scene, Size, Styled, read_only
 
 RNG = np.random.default_rng(1)
 ROOMS = [read_only(np.kron(RNG.integers(0, 255, (9, 16, 3), np.uint8), np.ones((20, 20, 1), np.uint8))) for _ in "ab"]
@@ -41,15 +43,19 @@ class Perceive:
 
 
 class Draw:
-    """Draws the negative, and notes which scenes are fresh."""
+    """Draws the negative, and notes which scenes are fresh; as the ink it does nothing."""
 
     def __init__(self) -> None:
         self.fresh: list[bool] = []
 
-    def __call__(self, scene: Any) -> Any:
-        if not isinstance(scene, Scene):
-            return scene
+    def __call__(self, styled: Styled) -> Styled:
+        return styled
+
+    def begin(self, scene: Scene) -> Scene:
         self.fresh.append(scene.fresh)
+        return scene
+
+    def draw(self, scene: Scene) -> Styled:
         return Styled(scene, read_only(255 - scene.frame.rgb), np.zeros(scene.frame.rgb.shape[:2], np.uint8))
 
     def show(self, look: Look, style: Style) -> None:
@@ -79,7 +85,11 @@ class Flat:
         self.shown: list[Look] = []
         self.closed = False
 
-    def __call__(self, scene: Scene) -> Styled:
+    def begin(self, scene: Scene) -> Scene:
+        assert not self.closed
+        return scene
+
+    def draw(self, scene: Scene) -> Styled:
         assert not self.closed
         shape = scene.frame.rgb.shape
         rgb = np.full(shape, self.level, np.uint8)
@@ -147,15 +157,24 @@ class Source:
         self.at += 1
         return self.frames[self.at - 1]
 
-    def peek(self) -> Frame | None:
-        return self.frames[self.at] if self.at < len(self.frames) else None
+    def peek(self, after: Frame, within_s: float) -> Frame | None:
+        if after is self.frames[self.at - 1] and self.at < len(self.frames):
+            return self.frames[self.at]
+        threading.Event().wait(0.001)
+        return None
 
 
 def drawn_ahead(rooms: str, perceive: Perceive, draw: Draw, background: Background) -> tuple[Source, Filter]:
     source = Source(rooms)
     compose = Compose(background, False)
-    peek = source.peek
-    return source, Filter(perceive, Steady(), draw, draw, compose, Stats(), peek=peek)  # type: ignore[arg-type]
+    coming = Coming(lambda after, within_s: source.peek(after, within_s))
+    return source, Filter(perceive, Steady(), draw, draw, compose, Stats(), coming=coming)  # type: ignore[arg-type]
+
+
+def wait_until_seen(perceive: Perceive, t: float) -> None:
+    """Waits until somebody looks ahead at the frame of this time."""
+    while t not in perceive.calls:
+        threading.Event().wait(0.001)
 
 
 def test_looking_ahead_sees_every_frame_once_in_order_and_a_cut_with_fresh_eyes() -> None:
@@ -178,6 +197,7 @@ def test_a_frame_that_was_looked_at_without_the_mask_is_looked_at_again_where_th
     perceive, draw = Unmasked(), Draw()
     source, a_filter = drawn_ahead("aaaa", perceive, draw, Background())
     a_filter(source.read())
+    wait_until_seen(perceive, 1 / 30)
     a_filter.show(Look(background=Background("blur")), load_style("webtoon"))
     a_filter(source.read())
     a_filter.close()
@@ -205,8 +225,74 @@ def test_a_reset_while_somebody_looks_ahead_waits_and_forgets() -> None:
     perceive, draw = Perceive(), Draw()
     source, a_filter = drawn_ahead("aaa", perceive, draw, Background())
     a_filter(source.read())
+    wait_until_seen(perceive, 1 / 30)
     a_filter.reset()
     a_filter(source.read())
     a_filter.close()
-    assert draw.fresh == [True, True]
+    assert draw.fresh[:3] == [True, False, True]
     assert perceive.calls[:3] == [0.0, 1 / 30, "reset"]
+
+
+def test_the_next_room_is_begun_while_this_one_is_drawn() -> None:
+    class Waiting(Draw):
+        """Draws the first frame once the second is begun."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.second = threading.Event()
+
+        def begin(self, scene: Scene) -> Scene:
+            if scene.frame.index == 1:
+                self.second.set()
+            return super().begin(scene)
+
+        def draw(self, scene: Scene) -> Styled:
+            assert scene.frame.index != 0 or self.second.wait(20)
+            return super().draw(scene)
+
+    source, a_filter = drawn_ahead("aa", Perceive(), Waiting(), Background())
+    assert [a_filter(source.read()).index for _ in range(2)] == [0, 1]
+    a_filter.close()
+
+
+def test_a_room_that_cannot_be_begun_ahead_is_an_error_of_its_own_frame() -> None:
+    class Failing(Draw):
+        def begin(self, scene: Scene) -> Scene:
+            if scene.frame.index == 2:
+                raise RuntimeError("no room")
+            return super().begin(scene)
+
+    source, a_filter = drawn_ahead("aaaa", Perceive(), Failing(), Background())
+    drawn = []
+    for _ in range(4):
+        try:
+            drawn.append(a_filter(source.read()).index)
+        except RuntimeError:
+            a_filter.reset()
+    a_filter.close()
+    assert drawn == [0, 1, 3]
+
+
+def test_a_frame_that_nobody_could_look_at_ahead_is_looked_at_when_it_is_its_turn() -> None:
+    perceive, draw = Perceive(), Draw()
+    source, a_filter = drawn_ahead("aaa", perceive, draw, Background())
+    source.peek = lambda *_: None  # type: ignore[method-assign]  # it comes later than it is wanted
+    assert [a_filter(source.read()).index for _ in range(3)] == [0, 1, 2]
+    a_filter.close()
+    assert perceive.calls == [0.0, 1 / 30, 2 / 30] and draw.fresh == [True, False, False]
+
+
+def test_everything_is_worked_out_at_the_size_that_the_effort_allows() -> None:
+    class Sizes(Draw):
+        def begin(self, scene: Scene) -> Scene:
+            self.size = scene.frame.size
+            return super().begin(scene)
+
+    draw, effort = Sizes(), Effort(scale=0.5)
+    compose = Compose(Background(), False)
+    a_filter = Filter(Perceive(), Steady(), draw, draw, compose, Stats(), effort=effort)  # type: ignore[arg-type]
+    frame = Frame(ROOMS[0], 0.0, 0.0, 0)
+    assert a_filter(frame).size == frame.size == Size(320, 180) and draw.size == Size(160, 90)
+    effort.scale = 1.0
+    a_filter(replace(frame, t=1 / 30, index=1))
+    assert draw.size == frame.size

@@ -36,6 +36,7 @@ class Drawing:
         self.error: Exception = ValueError("a stage broke")
         self.trouble: Exception | None = None
         self.partly = False
+        self.busy_s = 0.0
         self.let_go = threading.Event()
         self.shown: list[str] = []
         self.resets = self.closed = 0

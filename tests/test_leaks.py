@@ -49,7 +49,7 @@ SIZE = Size(384, 384)
 SCALE = SIZE.width / 512
 LANDMARKS = np.load(Path(__file__).parent / "data" / "astronaut_landmarks.npy") * np.float32(SCALE)
 PHOTO = marked(cv2.resize(astronaut()[..., :3], (SIZE.width, SIZE.height), interpolation=cv2.INTER_AREA))
-STAGES = ("perceive", "steady", "stylize", "ink", "compose", "background", "face")
+STAGES = ("perceive", "steady", "stylize", "ink", "compose", "room", "background", "face")
 FAULTS = ("raise", "memory", "user's error", "timeout", "hang", "nothing", "the frame", "a copy of the frame")
 OUTPUTS = ("nan", "black", "one colour", "all ink", "another size", "what went in", "what went in, darker")
 PATIENCE_S = 0.2
@@ -175,12 +175,21 @@ class Faulty:
     def __call__(self, value: Any) -> Any:
         if self.place == "perceive":
             self.faults.frame = value
-        fault = self.faults.before(self.place)
+        return self.faulty(self.place, self.stage, value)
+
+    def begin(self, value: Any) -> Any:
+        return self.faulty("room", self.stage.begin, value)
+
+    def draw(self, value: Any) -> Any:
+        return self.faulty(self.place, self.stage.draw, value)
+
+    def faulty(self, place: str, works: Callable[[Any], Any], value: Any) -> Any:
+        fault = self.faults.before(place)
         if fault == "nothing":
             return None
         if fault in ("the frame", "a copy of the frame"):
             return self.undrawn(value, fault)
-        return self.stage(value)
+        return works(value)
 
     def undrawn(self, value: Any, fault: str) -> Any:
         """What a stage would give that lets the frame through."""

@@ -16,11 +16,9 @@ class Clip:
     def __init__(self, frames: int, error: Exception | None = None) -> None:
         self._frames, self._error = frames, error
         self.reads = 0
-        self.read_on = threading.Event()
 
     def read(self) -> Frame | Missing | None:
         self.reads += 1
-        self.read_on.set()
         if self.reads <= self._frames:
             return Frame(PICTURE, self.reads / 30, 0.0, self.reads - 1)
         if self._error is not None:
@@ -39,12 +37,19 @@ def test_what_is_peeked_at_is_the_very_frame_that_comes_next_and_no_more_is_read
     clip = Clip(50)
     with ReadAhead(clip) as ahead:
         first = ahead.read()
-        peeked = None
-        while peeked is None:
-            peeked = ahead.peek()
-        assert isinstance(first, Frame) and peeked.index == 1
-        assert ahead.peek() is peeked and clip.reads == 2
+        assert isinstance(first, Frame)
+        peeked = ahead.peek(first, 20)
+        assert peeked is not None and peeked.index == 1
+        assert ahead.peek(first) is peeked and clip.reads == 2
         assert ahead.read() is peeked
+
+
+def test_what_follows_a_frame_cannot_be_peeked_at_once_it_was_read() -> None:
+    with ReadAhead(Clip(50)) as ahead:
+        first, second = ahead.read(), ahead.read()
+        assert isinstance(first, Frame) and isinstance(second, Frame)
+        assert ahead.peek(first, 0.01) is None, "the third is there by now, and the second would be left out"
+        assert ahead.peek(second, 20) is ahead.read()
 
 
 def test_an_error_comes_after_the_frames_before_it() -> None:
@@ -53,7 +58,7 @@ def test_an_error_comes_after_the_frames_before_it() -> None:
         for _ in range(2):
             with pytest.raises(SourceError, match="gone"):
                 ahead.read()
-        assert ahead.peek() is None
+        assert ahead.peek(Frame(PICTURE, 0.0, 0.0, 0)) is None
 
 
 def test_what_is_missing_is_given_but_cannot_be_looked_at() -> None:
@@ -63,13 +68,14 @@ def test_what_is_missing_is_given_but_cannot_be_looked_at() -> None:
 
     with ReadAhead(Away()) as ahead:
         assert isinstance(ahead.read(), Missing)
-        assert ahead.peek() is None
+        assert ahead.peek(Frame(PICTURE, 0.0, 0.0, 0)) is None
 
 
 def test_closing_ends_the_thread_while_frames_are_left() -> None:
     clip = Clip(50)
     ahead = ReadAhead(clip)
-    assert clip.read_on.wait(5)
+    assert clip.reads == 0, "what is read before it is wanted is old when it is"
+    assert isinstance(ahead.read(), Frame)
     ahead.close()
     assert not any(t.name == "source ahead" and t.is_alive() for t in threading.enumerate())
     assert ahead.read() is None

@@ -47,7 +47,7 @@ def test_a_clip_becomes_a_drawn_clip_of_the_same_length(clip: Path, tmp_path: Pa
     assert (told["frames_in"], told["frames_out"], told["dropped"], told["held_frames"]) == (12, 12, 0, 0)
     assert told["size"] == [320, 240]
     assert told["engine"] in ("openvino", "onnxruntime")
-    assert set(told["stage_ms"]) == {"perceive", "steady", "stylize", "ink", "compose", "deliver"}
+    assert set(told["stage_ms"]) == {"perceive", "steady", "room", "stylize", "ink", "compose", "deliver"}
     assert all(told["stage_ms"][stage]["p50"] >= 0 for stage in told["stage_ms"])
     with av.open(str(out)) as container:
         assert container.streams.video[0].average_rate == 24

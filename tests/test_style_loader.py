@@ -26,7 +26,10 @@ class Stage:
         self.closed = False
         Stage.open += 1
 
-    def __call__(self, scene: Any) -> Any:
+    def begin(self, scene: Any) -> Any:
+        raise AssertionError
+
+    def draw(self, begun: Any) -> Any:
         raise AssertionError
 
     def show(self, look: Look, style: Style) -> None: ...

@@ -108,6 +108,14 @@ class StylizeOnDevice:
         """The drawn frame."""
         return self.submit(scene)()
 
+    def begin(self, scene: Scene) -> Scene:
+        """As `Stylize.begin`; nothing to do, for the device does all of it at once."""
+        return scene
+
+    def draw(self, begun: Scene) -> Styled:
+        """The drawn frame."""
+        return self(begun)
+
     def submit(self, scene: Scene) -> Callable[[], Styled]:
         """Queues a frame; calling the answer waits for the drawing, and raises `EngineError` if it shows nothing."""
         if scene.frame.size != self._size or self.steadiness != self._ready_for:

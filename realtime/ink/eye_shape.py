@@ -5,6 +5,7 @@ Comes in: a `FaceSketch` and the mesh's points of one eye. Goes out: an `Eye`. R
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +13,10 @@ from numpy.typing import NDArray
 
 from realtime.ink.canvas import curve
 from realtime.ink.face import FaceSketch
-from realtime.ink.iris_place import iris_shift
+from realtime.ink.iris_place import iris_shifts
 from realtime.ink.measure import Points, clamp, length, smoothstep, vector
 from realtime.ink.memory import FaceMemory
-from realtime.landmarks import EYES, eye_openness
+from realtime.landmarks import EYES, EyePoints, eye_openness
 from realtime.profile import Profile
 
 # Shares of an eye's own usual openness: only a line below the first, the person's own lids this much above it.
@@ -41,6 +42,7 @@ COMMON_DROP, LEAST_DROP = 0.18, 0.03  # the same from its top to its bottom; les
 GAZE_EXAGGERATED = 1.2  # how much of an expression's strength the gaze takes: irises have little way to go
 SHIFT_TAU_S = 0.04  # of what the photo adds to the mesh's gaze, which is prompt itself
 SAMPLES = 25  # points of a lid's curve
+LIDS = np.stack([(e.upper_lid, e.lower_lid) for e in EYES])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +80,49 @@ def shape_eyes(face: FaceSketch, memory: FaceMemory) -> list[Eye]:
     found = [eye_openness(face.points, points) for points in EYES]
     usual = _usual_openness(found, memory)
     shares = [openness / own for openness, own in zip(found, usual, strict=True)]
-    return [_shape_eye(face, memory, side, found[side], usual[side], shares[1 - side]) for side in range(2)]
+    lids = curve(face.points[LIDS], SAMPLES)
+    places = [_Place.of(face, points, own) for points, own in zip(EYES, lids, strict=True)]
+    closed = [_closed(memory.profile, side, usual[side], shares[1 - side]) for side in range(2)]
+    if memory.seen_s == memory.t and any(openness > shut for openness, shut in zip(found, closed, strict=True)):
+        shifts = iris_shifts(face, np.array([p.right for p in places]), vector(*(p.radius for p in places)))
+        for side, shift in enumerate(shifts):
+            if found[side] > closed[side]:
+                memory.ease(f"iris shift {side}", shift, SHIFT_TAU_S)
+    return [_shape_eye(face, memory, side, places[side], found[side], usual[side], closed[side]) for side in range(2)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Place:
+    """Where an eye is: its lids (SAMPLES, 2), unit vectors, width and iris in px, how narrow the iris's ellipse is."""
+
+    upper: Points
+    lower: Points
+    right: NDArray[np.float32]
+    down: NDArray[np.float32]
+    width: float
+    radius: float
+    narrow: float
+
+    @classmethod
+    def of(cls, face: FaceSketch, points: EyePoints, lids: Points) -> _Place:
+        """By the mesh. lids: (2, SAMPLES, 2)."""
+        x, y = (lids[0, -1] - lids[0, 0]).tolist()
+        width = max(math.hypot(x, y), 1e-3)
+        if x * face.down[1] < y * face.down[0]:  # the left eye's chain runs against the picture's x
+            x, y = -x, -y
+        ring = face.points[points.iris_ring]
+        across, along = length(ring[0] - ring[2]) / 2, length(ring[3] - ring[1]) / 2
+        radius = clamp(max(across, along), 0.17 * width, 0.30 * width)
+        narrow = clamp(across / max(radius, 1e-3), 0.75, 1.0)
+        return cls(*lids, vector(x, y) / width, vector(-y, x) / width, width, radius, narrow)
+
+
+def _closed(profile: Profile | None, side: int, usual: float, other: float) -> float:
+    """Up to which openness an eye is closed. other: how open the other eye is, as a share of its usual openness."""
+    if profile is not None:
+        return clamp(SHUT_MARGIN * profile.closed[side] / profile.openness[side] * usual, 0.2 * usual, 0.55 * usual)
+    winking = smoothstep(*OTHER_OPEN, other)
+    return max((CLOSED + winking * (CLOSED_WINKING - CLOSED)) * usual, CLOSED_AT_LEAST)
 
 
 def _usual_openness(found: list[float], memory: FaceMemory) -> list[float]:
@@ -95,47 +139,28 @@ def _usual_openness(found: list[float], memory: FaceMemory) -> list[float]:
     return [max(own, LIKE_THE_OTHER * other) for own, other in zip(usual, usual[::-1], strict=True)]
 
 
-def _shape_eye(face: FaceSketch, memory: FaceMemory, side: int, openness: float, usual: float, other: float) -> Eye:
-    """One eye. usual: its usual openness. other: how open the other eye is, as a share of its own."""
+def _shape_eye(
+    face: FaceSketch, memory: FaceMemory, side: int, place: _Place, openness: float, usual: float, closed: float
+) -> Eye:
+    """One eye. usual: its usual openness. closed: up to which openness it is closed."""
     points, profile = EYES[side], memory.profile
     eye_scale = face.touch_up.eye_scale
-    own_upper = curve(face.points[points.upper_lid], SAMPLES)
-    own_lower = curve(face.points[points.lower_lid], SAMPLES)
-    axis = own_upper[-1] - own_upper[0]
-    width = max(length(axis), 1e-3)
-    right = axis / width
-    down = vector(-right[1], right[0])
-    if down @ face.down < 0:
-        down = -down
-    if right[0] * down[1] < right[1] * down[0]:  # the left eye's chain runs against the picture's x
-        right = -right
-    winking = smoothstep(*OTHER_OPEN, other)
-    closed = max((CLOSED + winking * (CLOSED_WINKING - CLOSED)) * usual, CLOSED_AT_LEAST)
-    if profile is not None:
-        closed = clamp(SHUT_MARGIN * profile.closed[side] / profile.openness[side] * usual, 0.2 * usual, 0.55 * usual)
+    own_upper, own_lower, right, down, width = place.upper, place.lower, place.right, place.down, place.width
     opened = smoothstep(closed, closed + TO_OPEN * usual, openness)
 
     centre = (own_upper[0] + own_upper[-1]) / 2
     middle = (own_upper + own_lower) / 2
     grow = smoothstep(closed, WIDE, openness) * eye_scale
     stretch = 1 + (WIDTH_GROWTH - 1) * grow
-    ring = face.points[points.iris_ring]
-    across, along = (ring[0] - ring[2]) / 2, (ring[3] - ring[1]) / 2
-    radius = max(length(across), length(along))
-    radius = clamp(radius, 0.17 * width, 0.30 * width)
-    narrow = clamp(length(across) / max(radius, 1e-3), 0.75, 1.0)
-    size = radius * (1 + (IRIS_GROWTH - 1) * eye_scale)
-    iris = face.points[points.iris_centre]
-    name = f"iris shift {side}"
-    if opened > 0 and memory.seen_s == memory.t:
-        memory.ease(name, iris_shift(face, points, right, radius), SHIFT_TAU_S)
+    size = place.radius * (1 + (IRIS_GROWTH - 1) * eye_scale)
     # Beside the lids as they are now: what holds the landmarks calm holds lids and iris back by different steps.
     lag = (face.perceived - face.points)[[points.iris_centre, points.outer_corner, points.inner_corner]]
-    iris = iris + (memory.get(name, 0.0) * width + float((lag[0] - (lag[1] + lag[2]) / 2) @ right)) * right
+    shift = memory.get(f"iris shift {side}", 0.0) * width + float((lag[0] - (lag[1] + lag[2]) / 2) @ right)
+    iris = face.points[points.iris_centre] + shift * right
     # White above an iris is a stare: none is drawn that the person does not show.
     at = np.argmin(np.abs((own_upper - iris) @ right))
     above = float((iris - own_upper[at]) @ down)
-    further = max(COVERED * size, above / radius * size) - above
+    further = max(COVERED * size, above / place.radius * size) - above
     rise = clamp(further / max(float((middle[at] - own_upper[at]) @ down), 1e-3), 0, LID_GROWTH[0] * grow)
     upper = own_upper + (own_upper - middle) * rise
     lower = own_lower + (own_lower - middle) * (LID_GROWTH[1] * grow)
@@ -143,7 +168,8 @@ def _shape_eye(face: FaceSketch, memory: FaceMemory, side: int, openness: float,
     share = openness / usual
     exaggerated = clamp((1 + (share - 1) * face.expression) / share, 0.5, 1.3) if opened > 0 else 1.0
     upper = lower + (upper - lower) * (opened**RISING * exaggerated)
-    upper, lower = (p + ((p - centre) @ right)[:, None] * right * (stretch - 1) for p in (upper, lower))
+    lids = np.array([upper, lower])
+    upper, lower = lids + ((lids - centre) @ right)[..., None] * (right * np.float32(stretch - 1))
 
     off = float((iris - centre) @ right)
     gain = stretch * (1 + GAZE_EXAGGERATED * (face.expression - 1)) * _gaze_gain(profile)
@@ -151,8 +177,8 @@ def _shape_eye(face: FaceSketch, memory: FaceMemory, side: int, openness: float,
     if profile is not None:
         iris = iris + _drop_more(float((iris - centre) @ down) / (width / 2), profile) * (width / 2) * down
     return Eye(
-        upper, lower, own_upper, own_lower, right, down, width, iris, right * (size * narrow), down * (size * 1.04),
-        openness, share, opened,
+        upper, lower, own_upper, own_lower, right, down, width, iris,
+        right * (size * place.narrow), down * (size * 1.04), openness, share, opened,
     )  # fmt: skip
 
 

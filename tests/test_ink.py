@@ -404,12 +404,54 @@ def test_the_rim_of_glasses_stays_on_top() -> None:
     assert picture[lines > 0].max() <= 40
 
 
-def test_thin_rims_in_the_photo_are_drawn_and_none_are_invented() -> None:
-    photo, rim = PHOTO.copy(), np.zeros(PHOTO.shape[:2], np.uint8)
+def test_a_whole_rim_of_the_generators_stays_whole() -> None:
+    """A silver one is nowhere dark in the photo, and its lower part is a scrap by itself."""
+    photo, drawing, lines = PHOTO.copy(), PAPER.copy(), np.zeros(PAPER.shape[:2], np.uint8)
+    lower = np.zeros_like(lines)
+    for eye in EYES:
+        points = LANDMARKS[eye.opening, :2]
+        width = float(np.ptp(points[:, 0]))
+        place = tuple(round(float(v)) for v in points.mean(0))
+        axes = (round(0.7 * width), round(0.6 * width))
+        cv2.ellipse(lines, place, axes, 0, 0, 360, 255, 2)
+        cv2.ellipse(lower, place, axes, 0, 40, 140, 255, 1)
+    photo[lines > 0], drawing[lines > 0] = (235, 235, 238), (30, 28, 30)
+    picture = Ink()(styled(photo=photo, drawing=drawing, lines=lines)).rgb
+    assert np.percentile(luma(picture)[lower > 0], 90) < 80
+
+
+def glasses_seat() -> tuple[list[tuple[int, ...]], float]:
+    """Where the middles of both lenses lie, and the distance between the eyes, px."""
     corners = [[LANDMARKS[c, :2] for c in (e.outer_corner, e.inner_corner)] for e in EYES]
     centres = [np.mean(pair, 0) for pair in corners]
     span = float(np.linalg.norm(centres[1] - centres[0]))
-    places = [tuple(round(float(v)) for v in c + np.array((0, 0.06 * span))) for c in centres]
+    return [tuple(round(float(v)) for v in c + np.array((0, 0.06 * span))) for c in centres], span
+
+
+@pytest.mark.parametrize(("size", "bend", "worn"), [(1.0, 0, True), (1.0, 4, True), (0.68, 0, False)])
+def test_rims_are_told_from_bags(size: float, bend: int, worn: bool) -> None:
+    """Both are lines below the eyes and one across the nose, which is an arc on many glasses."""
+    photo, line = PHOTO.copy(), np.zeros(PHOTO.shape[:2], np.uint8)
+    places, span = glasses_seat()
+    axes = (round(0.43 * size * span), round(0.34 * size * span))
+    for place in places:
+        cv2.ellipse(line, place, axes, 0, 5, 175, 255, 1)
+    (left, y), (right, _) = places
+    y -= round(0.1 * span)
+    arch = np.array([(left + axes[0], y), ((left + right) // 2, y - bend), (right - axes[0], y)], np.int32)
+    cv2.polylines(line, [arch], False, 255, 1)
+    photo[line > 0] = (30, 28, 30)
+    ink = Ink()
+    ink(styled(photo=photo))
+    memory = ink.memory_of(0)
+    assert memory is not None
+    assert (memory["glasses worn"] > 0.6) == worn
+    assert (memory["glasses worn"] < 0.3) != worn
+
+
+def test_thin_rims_in_the_photo_are_drawn_and_none_are_invented() -> None:
+    photo, rim = PHOTO.copy(), np.zeros(PHOTO.shape[:2], np.uint8)
+    places, span = glasses_seat()
     axes = (round(0.38 * span), round(0.32 * span))
     for place in places:
         cv2.ellipse(rim, place, axes, 0, 0, 360, 255, 1)

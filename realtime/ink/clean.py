@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from realtime.ink.canvas import Canvas, blend, box_of, halved, pieces
 from realtime.ink.face import FaceSketch
@@ -53,11 +54,14 @@ STEP = 4  # from one level of the pyramid to the next
 class _Look:
     """The neighbourhood of a face, halved until the face is hardly wider than `LOOK_PX`.
 
-    inked: (h, w) u8, 255 where there is ink. holes: of its size, what is to be taken off, 0 nothing; written to.
+    inked: (h, w) u8, 255 where there is ink. labels: of its size, which piece of ink that hangs together, 0 none.
+    sizes: (n, 2) width and height of each piece. holes: of its size, what is to be taken off, 0 nothing; written to.
     points: (478, 2) of the face in its pixels. width: of the face in its pixels. down: unit vector down the face.
     """
 
     inked: GrayImage
+    labels: NDArray[np.int32]
+    sizes: NDArray[np.int32]
     holes: GrayImage
     points: Points
     width: float
@@ -75,8 +79,11 @@ def clean(canvas: Canvas, lines: GrayImage, face: FaceSketch, seen: list[float],
     x0, y0 = box[:2]
     there = np.s_[y0 : y0 + (box[3] - y0) // size * size, x0 : x0 + (box[2] - x0) // size * size]
     inked = cv2.threshold(halved(lines[there], halvings), INKED, 255, cv2.THRESH_BINARY)[1]
+    labels, stats, _ = pieces(inked)
     look = _Look(
         inked,  # type: ignore[arg-type]
+        labels,
+        stats[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]],
         np.zeros(inked.shape, np.uint8),
         (face.points - np.array((x0, y0), np.float32)) / np.float32(size),
         face.width / size,
@@ -168,7 +175,8 @@ def _mark_own(
 ) -> None:
     """Marks, with `value`: ink that lies mostly in `zone`, all ink in `core`, and all of `opening`.
 
-    short: a larger zone, and a length in px below which ink that lies mostly there is marked as well.
+    margin: px round the zone that are looked at: what a piece of ink is further away is nothing to it.
+    short: a larger zone, and a length in px of whole pieces below which ink that lies mostly there is marked as well.
     """
     within = box_of(zone, margin, look.inked.shape)
     if within is None:
@@ -176,12 +184,12 @@ def _mark_own(
     x0, y0, x1, y1 = within
     corner = np.array((x0, y0), np.float32)
     part, there = look.inked[y0:y1, x0:x1], look.holes[y0:y1, x0:x1]
-    labels, stats, _ = pieces(part)
-    near = np.bincount(labels[_polygon(zone - corner, part, 255) > 0], minlength=len(stats))
-    found = near > OWN * stats[:, cv2.CC_STAT_AREA]
-    if short is not None and not found[1:].all():
-        near = np.bincount(labels[_polygon(short[0] - corner, part, 255) > 0], minlength=len(stats))
-        found |= (near > OWN * stats[:, cv2.CC_STAT_AREA]) & (stats[:, cv2.CC_STAT_WIDTH] < short[1])
+    labels, count = look.labels[y0:y1, x0:x1], len(look.sizes)
+    area = OWN * np.bincount(labels.ravel(), minlength=count)
+    found = np.bincount(labels[_polygon(zone - corner, part, 255) > 0], minlength=count) > area
+    if short is not None:
+        near = np.bincount(labels[_polygon(short[0] - corner, part, 255) > 0], minlength=count)
+        found |= (near > area) & (look.sizes[:, 0] < short[1])
     own = np.where(found, value, 0).astype(np.uint8)
     own[0] = 0
     cv2.max(there, own[labels], there)
@@ -226,11 +234,10 @@ def _mark_stray(look: _Look, photo: RgbImage, halvings: int, skin: float, share:
         shade = cv2.convertScaleAbs(cv2.blur(gray, (2 * round(0.07 * span) + 1,) * 2), alpha=NO_LINE)
         plain = cv2.min(cv2.compare(darkest, shade, cv2.CMP_GT), cv2.compare(darkest, DARK * skin, cv2.CMP_GT))
         plain = cv2.max(plain, cv2.compare(darkest, PALE * skin, cv2.CMP_GT))
-        labels, stats, _ = pieces(part)
-        scrap = np.where(stats[:, cv2.CC_STAT_HEIGHT] < RIM_HEIGHT * span, round(255 * share), 0).astype(np.uint8)
+        scrap = np.where(look.sizes[:, 1] < RIM_HEIGHT * span, round(255 * share), 0).astype(np.uint8)
         scrap[0] = 0
         there = look.holes[y0:y1, x0:x1]
-        cv2.max(there, cv2.min(scrap[labels], plain), there)
+        cv2.max(there, cv2.min(scrap[look.labels[y0:y1, x0:x1]], plain), there)
 
 
 def _polygon(outline: Points, like: GrayImage, value: int) -> GrayImage:

@@ -26,6 +26,7 @@ from realtime.types import GrayImage
 
 RAYS = 32
 _ANGLES = np.linspace(0, 2 * np.pi, RAYS, endpoint=False, dtype=np.float32)
+BELOW = slice(2, RAYS // 2 - 1)  # rays that go down
 MIRRORED = (RAYS // 2 - np.arange(RAYS)) % RAYS  # the ray of the other eye at the same place
 RADII = np.linspace(0.5, 1.5, 34, dtype=np.float32)
 HALF_WIDTH, HALF_HEIGHT, DROP = 0.43, 0.34, 0.06  # of radius 1, over the distance between the eyes
@@ -35,6 +36,9 @@ WORN_TAU_S, TAKEN_OFF_TAU_S, SHAPE_TAU_S, INKED_TAU_S = 0.8, 8.0, 0.25, 0.08
 LOOK_AGAIN_S = 0.25  # at a face that wears none
 LOOK_EVERY_S = 0.15  # of the source's time: rims sit still on a face, their shape need not be measured at each frame
 NEAR = 0.05  # eye distances within which the generator's ink is the same rim
+APART = (0.74, 0.84)  # radius of what lies below the eyes: bags and wrinkles, rims
+CLUTTER, NOSE_CLUTTER = (0.26, 0.17), (0.32, 0.20)  # other ridges over the one that was found: wrinkles, rims
+BESIDE = 4  # steps to each side of a ridge that are its own
 TURN = 2  # steps of radius a rim may change by from ray to ray
 TURN_COST = 0.006
 
@@ -131,14 +135,14 @@ def _look(face: FaceSketch, seat: _Seat, memory: FaceMemory) -> None:
     """Measures rims and bridge in this frame's photo."""
     nose = _read(face, seat.across_nose(np.broadcast_to(BRIDGE_Y, (len(BRIDGE_X), len(BRIDGE_Y)))))
     ridge = _ridge(luma(nose) / face.photo_skin)
-    at = ridge.argmax(1)
+    there = np.minimum(ridge, 0.3)
+    at = _best_path(np.concatenate([there, there[-2:0:-1]])[None])[0, : len(ridge)]  # across and back again
     height = np.sort(at)[len(at) // 2]
-    apart = np.sort(np.abs(at - height))[len(at) // 2 + 1]
-    across = np.sort(ridge.max(1))[len(at) // 2]
-    # Wrinkles and shades cross the nose too, but fainter, or further down;
-    bridge = smoothstep(0.11, 0.19, float(across)) * smoothstep(0.24, 0.16, float(BRIDGE_Y[height]))
+    across = float(np.sort(ridge[np.arange(len(at)), at])[len(at) // 2])
+    # Wrinkles and shades cross the nose too, but fainter, or further down, or many of them;
+    bridge = smoothstep(0.11, 0.19, across) * smoothstep(0.24, 0.16, float(BRIDGE_Y[height]))
     bridge *= smoothstep(-0.15, -0.12, float(BRIDGE_Y[height]))  # nor do frowns between the brows
-    bridge *= smoothstep(3.5, 1.5, float(apart))
+    bridge *= smoothstep(*NOSE_CLUTTER, _clutter(there, at) / max(across, 0.02))
     sure = memory.get("glasses worn", 0.0)
     if bridge == 0 and sure < 0.02:  # no need to look for rims
         memory.ease("glasses worn", 0.0, TAKEN_OFF_TAU_S)
@@ -150,22 +154,21 @@ def _look(face: FaceSketch, seat: _Seat, memory: FaceMemory) -> None:
     gain = np.minimum(_ridge(level), 0.3)
     path = _best_path(gain)
     strength = np.take_along_axis(gain, path[..., None], 2)[..., 0]
-    below = np.sort(strength[:, 2 : RAYS // 2 - 1], 1)[:, 6].min()
-    found = float(np.sqrt(max(below * across, 0.0)))
+    below = np.sort(strength[:, BELOW], 1)[:, 6]
+    found = float(np.sqrt(max(below.min() * across, 0.0)))
     odd = float(np.abs(RADII[path[0, MIRRORED]] - RADII[path[1]]).mean())
     worn = bridge * smoothstep(0.10, 0.14, found) * smoothstep(0.30, 0.18, odd)
+    # Bags and wrinkles of old age are ridges as well, but nearer to the eyes, and many beside each other.
+    worn *= smoothstep(*APART, float(RADII[path[:, BELOW]].mean()))
+    others = [_clutter(gain[side, BELOW], path[side, BELOW]) / max(below[side], 0.02) for side in range(2)]
+    worn *= smoothstep(*CLUTTER, sum(others) / 2)
     # Nobody takes glasses off as often as a bowed head or a reflection hides them.
     memory.ease("glasses worn", worn, WORN_TAU_S if worn > sure else TAKEN_OFF_TAU_S)
     radii = _calm(RADII[path])
     believed = 0.15 + 0.85 * smoothstep(0.3, 0.7, worn)
     memory.ease("glasses shape", np.concatenate([radii, _calm(strength)]), SHAPE_TAU_S, believed)
-    calm = np.clip(at, height - 2, height + 2)
-    memory.ease(
-        "glasses bridge",
-        np.convolve(np.pad(BRIDGE_Y[calm], 1, mode="edge"), (0.25, 0.5, 0.25), "valid"),
-        SHAPE_TAU_S,
-        believed,
-    )
+    bridge = np.convolve(np.pad(BRIDGE_Y[at], 1, mode="edge"), (0.25, 0.5, 0.25), "valid")
+    memory.ease("glasses bridge", bridge, SHAPE_TAU_S, believed)
     on_rim = np.take_along_axis(colours.reshape(2, RAYS, len(RADII), 3), path[..., None, None], 2).reshape(-1, 3)
     memory.ease("glasses colour", middle_colour(on_rim) / face.photo_skin, WORN_TAU_S)
 
@@ -194,6 +197,12 @@ def _ridge(level: Floats, steps: tuple[int, ...] = (2, 3, 4)) -> Floats:
         found = np.maximum(np.minimum(a, b), np.minimum(-a, -b))
         best[..., k : n - k] = np.maximum(best[..., k : n - k], found)
     return best
+
+
+def _clutter(gain: Floats, path: NDArray[np.intp]) -> float:
+    """How strong ridges (rays, places) are in the mean, away from the path (rays,)."""
+    away = np.abs(np.arange(gain.shape[1]) - path[:, None]) > BESIDE
+    return float(gain[away].mean())
 
 
 def _best_path(gain: Floats) -> NDArray[np.intp]:

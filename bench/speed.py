@@ -42,7 +42,7 @@ from realtime.types import Size
 
 DEMO = ROOT / "realtime" / "demo" / "demo.mp4"
 FEW = 12  # frames of the run whose work is taken off: start-up
-SIZES = (Size(640, 360), Size(854, 480), Size(1280, 720), Size(1920, 1080), Size(2560, 1440), Size(3840, 2160))
+SIZES = (Size(640, 360), Size(1280, 720), Size(1920, 1080), Size(2560, 1440), Size(3840, 2160))
 FACES = (0, 1, 2, 3, 4)
 SCALING_FRAMES = 100
 FEWEST_FRAMES = 40  # of which figures are taken: the first 30 warm up

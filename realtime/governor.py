@@ -19,8 +19,9 @@ LOAD_TAU_S = 1.0  # that the load is averaged over
 OVER, OVER_S = 0.97, 2.0  # time a picture takes over time there is for it: above for so long, a step is taken
 UNDER, UNDER_S = 0.65, 10.0  # below for so long, one is taken back
 LONGEST_UNDER_S = 160.0
+GAP_S = 1.0  # between frames: a longer one says nothing
 START_S = 2.0  # caches and engines warm up
-EVERY_MOST_S = 2.0  # so that one costly picture does not stop the show
+EVERY_MOST_S = 0.9  # one costly picture must not stop the show
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,8 @@ class Governor:
     """`drawn` is told of each picture; `effort` is what is to be done from then on, `every_s` how often at most.
 
     live: steps are taken; else, in a conversion, nothing is given up. share: 0..1 of all `cores` that may be used, or
-    None for all; where that is too little even at the last step, pictures are left out.
+    None for all; until enough is given up for it, or where that is too little even at the last step, pictures are left
+    out.
     """
 
     def __init__(
@@ -90,13 +92,13 @@ class Governor:
         work_s, self._cpu_s = cpu_s - self._cpu_s, cpu_s
         self._pictures[self._step] += 1
         last, self._last = self._last, frame
-        if last is None or not 0 < frame.t - last.t <= 1 or frame.index <= last.index:
+        if last is None or not 0 < frame.t - last.t <= GAP_S or frame.index <= last.index:
             return  # the first, or after a gap
         dt_s = frame.t - last.t
         interval_s = dt_s / (frame.index - last.index)  # the source's; frames that were dropped count
         share = -expm1(-dt_s / LOAD_TAU_S)
         self._work_s = self._work_s + share * (work_s - self._work_s) if self._work_s else work_s
-        load = max(busy_s, self._least_s) / interval_s
+        load = max(busy_s, self.every_s) / interval_s
         self._load += share * (load - self._load)
         self._seen_s += dt_s
         if self._live and self._seen_s >= START_S:
@@ -110,7 +112,7 @@ class Governor:
             if self._since_up_s < UNDER_S:
                 self._patience_s = min(2 * self._patience_s, LONGEST_UNDER_S)
             self._go(self._step + 1)
-            limit = "the share of the processor it may take" if self._least_s > OVER * interval_s else "this machine"
+            limit = "the share of the processor it may take" if self.every_s > OVER * interval_s else "this machine"
             self._say(f"Too much for {limit} at {1 / interval_s:.0f} a second: {self.gives_up} from now on.")
         elif self._under_s >= self._patience_s and self._step:
             undone = self.gives_up
@@ -127,16 +129,11 @@ class Governor:
         self._load = (OVER + UNDER) / 2  # what it was says nothing of what it will be
 
     @property
-    def _least_s(self) -> float:
-        """So long a picture must take at least for its work to be no more than the share; 0 where all may be used."""
-        return 0.0 if self._share is None else self._work_s / (self._share * self._cores)
-
-    @property
     def every_s(self) -> float:
-        """Pictures may begin at most so often for the share to hold; 0, without limit, while steps are left."""
-        if self._live and self._step < len(STEPS) - 1:
+        """Pictures may begin at most so often for their work to be no more than the share; 0 where all may be used."""
+        if self._share is None:
             return 0.0
-        return min(self._least_s, EVERY_MOST_S)
+        return min(self._work_s / (self._share * self._cores), EVERY_MOST_S)
 
 
 class Governed:

@@ -109,18 +109,18 @@ def test_a_conversion_gives_up_nothing() -> None:
 @pytest.mark.parametrize("live", [True, False])
 def test_no_more_than_its_share_of_the_processor_is_taken(live: bool) -> None:
     machine = Machine(0.028, live=live, share=0.2, cores=2)
-    machine.run(60)
-    began, cpu = machine.now_s, machine.cpu_s
-    steps = machine.run(60)
-    taken = (machine.cpu_s - cpu) / (machine.now_s - began) / 2
-    assert 0.11 < taken < 0.205, "it also waits for the camera's next frame"
+    for _ in range(8):  # from the first moment on
+        began, cpu = machine.now_s, machine.cpu_s
+        steps = machine.run(15)
+        taken = (machine.cpu_s - cpu) / (machine.now_s - began) / 2
+        assert 0.11 < taken < 0.215, "it also waits for the camera's next frame"
     assert set(steps) == {len(STEPS) - 1 if live else 0}, "quality goes before pictures are left out"
     assert all("share" in line for line in machine.said)
 
 
 def test_a_share_that_is_enough_changes_nothing() -> None:
     machine = Machine(0.02, share=0.9)
-    assert set(machine.run(30)) == {0} and machine.governor.every_s == 0
+    assert set(machine.run(30)) == {0} and machine.governor.every_s < 1 / 30
 
 
 def test_two_pictures_worked_on_at_once_may_take_longer_than_the_time_between_them() -> None:

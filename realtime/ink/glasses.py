@@ -167,8 +167,8 @@ def _look(face: FaceSketch, seat: _Seat, memory: FaceMemory) -> None:
     radii = _calm(RADII[path])
     believed = 0.15 + 0.85 * smoothstep(0.3, 0.7, worn)
     memory.ease("glasses shape", np.concatenate([radii, _calm(strength)]), SHAPE_TAU_S, believed)
-    bridge = np.convolve(np.pad(BRIDGE_Y[at], 1, mode="edge"), (0.25, 0.5, 0.25), "valid")
-    memory.ease("glasses bridge", bridge, SHAPE_TAU_S, believed)
+    heights = np.convolve(np.pad(BRIDGE_Y[at], 1, mode="edge"), (0.25, 0.5, 0.25), "valid")
+    memory.ease("glasses bridge", heights, SHAPE_TAU_S, believed)
     on_rim = np.take_along_axis(colours.reshape(2, RAYS, len(RADII), 3), path[..., None, None], 2).reshape(-1, 3)
     memory.ease("glasses colour", middle_colour(on_rim) / face.photo_skin, WORN_TAU_S)
 

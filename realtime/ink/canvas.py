@@ -66,12 +66,16 @@ def box_of(points: Points, margin: float, shape: tuple[int, ...]) -> Box | None:
 
 def coverage(outline: Points, box: Box, scale: int) -> GrayImage:
     """How much of each pixel of the box, enlarged `scale` times, lies in the closed outline: u8, 255 all of it."""
-    x0, y0, x1, y1 = box
-    mask: GrayImage = np.zeros(((y1 - y0) * scale, (x1 - x0) * scale), np.uint8)
-    fixed = (outline * np.float32(scale << SUBPIXEL_BITS)).astype(np.int32)
-    corner = (-(x0 * scale << SUBPIXEL_BITS) - HALF, -(y0 * scale << SUBPIXEL_BITS) - HALF)
-    cv2.fillPoly(mask, [fixed], 255, cv2.LINE_AA, SUBPIXEL_BITS, corner)
+    mask: GrayImage = np.zeros(((box[3] - box[1]) * scale, (box[2] - box[0]) * scale), np.uint8)
+    cover(mask, outline, box, scale, 255)
     return mask
+
+
+def cover(mask: GrayImage, outline: Points, box: Box, scale: int, value: int) -> None:
+    """Writes `value` into the closed outline, in a mask as `coverage` makes it."""
+    fixed = (outline * np.float32(scale << SUBPIXEL_BITS)).astype(np.int32)
+    corner = (-(box[0] * scale << SUBPIXEL_BITS) - HALF, -(box[1] * scale << SUBPIXEL_BITS) - HALF)
+    cv2.fillPoly(mask, [fixed], value, cv2.LINE_AA, SUBPIXEL_BITS, corner)
 
 
 def blend(target: RgbImage, colour: Colour | RgbImage, mask: GrayImage, alpha: float) -> None:
@@ -162,6 +166,6 @@ def soft_coverage(outline: Points, box: Box, feather_px: float) -> GrayImage:
     mask = coverage(outline, box, scale)
     if scale > 1:
         mask = cv2.resize(mask, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-    if feather_px > 0.3:
+    if feather_px > 0.45:  # less is not to be seen beside the anti-aliasing
         mask = cv2.GaussianBlur(mask, (0, 0), feather_px)  # type: ignore[assignment]
     return mask

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.ink.canvas import Canvas, blend, box_of, halved, pieces
+from realtime.ink.canvas import Box, Canvas, blend, box_of, halved, pieces
 from realtime.ink.face import FaceSketch
 from realtime.ink.glasses import are_worn
 from realtime.ink.measure import Floats, Points, length
@@ -182,19 +182,18 @@ def _mark_own(
     if within is None:
         return
     x0, y0, x1, y1 = within
-    corner = np.array((x0, y0), np.float32)
     part, there = look.inked[y0:y1, x0:x1], look.holes[y0:y1, x0:x1]
-    labels, count = look.labels[y0:y1, x0:x1], len(look.sizes)
-    area = OWN * np.bincount(labels.ravel(), minlength=count)
-    found = np.bincount(labels[_polygon(zone - corner, part, 255) > 0], minlength=count) > area
-    if short is not None:
-        near = np.bincount(labels[_polygon(short[0] - corner, part, 255) > 0], minlength=count)
-        found |= (near > area) & (look.sizes[:, 0] < short[1])
-    own = np.where(found, value, 0).astype(np.uint8)
-    own[0] = 0
-    cv2.max(there, own[labels], there)
-    cv2.max(there, cv2.bitwise_and(_polygon(core - corner, part, value), part), there)
-    cv2.max(there, _polygon(opening - corner, part, value), there)
+    labels, stats, _ = pieces(part)
+    area = OWN * stats[:, cv2.CC_STAT_AREA]
+    found = np.bincount(labels[_polygon(zone, within, 1).view(np.bool_)], minlength=len(stats)) > area
+    if short is not None and not found[1:].all():
+        near = np.bincount(labels[_polygon(short[0], within, 1).view(np.bool_)], minlength=len(stats))
+        found |= (near > area) & (stats[:, cv2.CC_STAT_WIDTH] < short[1])
+    found[0] = False
+    own = (found * value).astype(np.uint8)[labels]
+    cv2.max(own, cv2.bitwise_and(_polygon(core, within, value), part), own)
+    cv2.max(own, _polygon(opening, within, value), own)
+    cv2.max(there, own, there)
 
 
 def _mark_mouth(look: _Look) -> None:
@@ -240,8 +239,8 @@ def _mark_stray(look: _Look, photo: RgbImage, halvings: int, skin: float, share:
         cv2.max(there, cv2.min(scrap[look.labels[y0:y1, x0:x1]], plain), there)
 
 
-def _polygon(outline: Points, like: GrayImage, value: int) -> GrayImage:
-    """A mask of the shape of `like`: `value` in the closed outline, 0 elsewhere."""
-    mask: GrayImage = np.zeros(like.shape, np.uint8)
-    cv2.fillPoly(mask, [np.rint(outline).astype(np.int32)], value)
+def _polygon(outline: Points, box: Box, value: int) -> GrayImage:
+    """A mask of the size of the box: `value` in the closed outline, 0 elsewhere."""
+    mask: GrayImage = np.zeros((box[3] - box[1], box[2] - box[0]), np.uint8)
+    cv2.fillPoly(mask, [np.rint(outline).astype(np.int32)], value, offset=(-box[0], -box[1]))
     return mask

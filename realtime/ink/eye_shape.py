@@ -114,7 +114,7 @@ class _Place:
         across, along = length(ring[0] - ring[2]) / 2, length(ring[3] - ring[1]) / 2
         radius = clamp(max(across, along), 0.17 * width, 0.30 * width)
         narrow = clamp(across / max(radius, 1e-3), 0.75, 1.0)
-        return cls(*lids, vector(x, y) / width, vector(-y, x) / width, width, radius, narrow)
+        return cls(lids[0], lids[1], vector(x, y) / width, vector(-y, x) / width, width, radius, narrow)
 
 
 def _closed(profile: Profile | None, side: int, usual: float, other: float) -> float:

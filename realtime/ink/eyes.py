@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.ink.canvas import Box, Canvas, blend, box_of, coverage, curve, soft_coverage
+from realtime.ink.canvas import Box, Canvas, blend, box_of, cover, coverage, curve, soft_coverage
 from realtime.ink.eye_colour import Cues, evidence, iris_colour, light_on, remember_iris, remember_white
 from realtime.ink.eye_shape import SAMPLES, Eye, shape_eyes
 from realtime.ink.face import FaceSketch
@@ -22,6 +22,7 @@ from realtime.ink.measure import (
     Colour,
     Points,
     clamp,
+    length,
     luma,
     lumas,
     quantile,
@@ -36,11 +37,14 @@ from realtime.types import GrayImage, RgbImage
 VISIBLE_TAU_S, COLOUR_TAU_S = 0.25, 0.1
 LOOK_EVERY_S = 0.1  # of the source's time: light and colours change slowly
 CREASE_AT = np.linspace(0.07, 0.34, 10, dtype=np.float32)  # places above the upper lid, in eye widths
+CREASE_T = np.linspace(-1, 1, len(range(SAMPLES)[3:-2:2]), dtype=np.float32)  # places along it
 CREASE_TAU_S, LASHES_TAU_S = 0.4, 0.3
 LASHES_AT, LID_AT = (-0.02, 0.02, 0.06), (0.16, 0.22)  # places above the upper lid's edge, in eye widths
 FINE_PX = 64  # an eye wider than this is painted at single resolution: its edges are fine enough
 # Lights in the eye: across and along the iris from its centre, size (all in radii), strength.
 HIGHLIGHTS = ((-0.22, -0.45, 0.17, 0.95), (0.24, 0.40, 0.08, 0.55))
+TEXTURE_HALF = 64  # px, half the side of the iris's texture
+NARROWED = (0.85, 0.4)  # share of the usual openness: between them it gets darker in an eye
 SHADOW = (0.40, 0.44, 0.42, 0.0)  # of red, green and blue that the upper lid's shadow takes
 _ANGLES = np.linspace(0, 2 * np.pi, 20, endpoint=False, dtype=np.float32)
 SPOT = np.stack([np.cos(_ANGLES), 1.15 * np.sin(_ANGLES)], 1)  # outline of a light with radius 1
@@ -100,14 +104,13 @@ def _box_around(canvas: Canvas, eye: Eye) -> Box | None:
     return box_of(np.concatenate([eye.upper, eye.lower]), 0.22 * eye.width + 4, canvas.rgb.shape)
 
 
-@lru_cache(maxsize=1)
-def _iris_texture() -> NDArray[np.uint8]:
+@lru_cache(maxsize=8)
+def _iris_texture(blur_px: int) -> NDArray[np.uint8]:
     """(128, 128, 2) u8: tone of the iris (0 pupil, 60 rim, 128 its colour, 255 its light) and coverage.
 
     A comic's iris: dark rim and pupil, upper half in the lid's shade, light gathering in the lower half.
     """
-    side = 128
-    axis = (np.arange(side, dtype=np.float32) + 0.5) / side * 2.2 - 1.1
+    axis = (np.arange(2 * TEXTURE_HALF, dtype=np.float32) + 0.5) / TEXTURE_HALF * 1.1 - 1.1
     x, y = np.meshgrid(axis, axis)
     radius = np.hypot(x, y)
 
@@ -116,8 +119,8 @@ def _iris_texture() -> NDArray[np.uint8]:
     tone = tone + glow * (235 - tone)
     tone = tone + smoothsteps(0.76, 0.93, radius) * (45 - tone)
     tone = tone + smoothsteps(0.46, 0.36, radius) * (0 - tone)
-    cover = smoothsteps(1.02, 0.98, radius) * 255
-    return np.stack([tone, cover], 2).astype(np.uint8)
+    share = smoothsteps(1.02, 0.98, radius) * 255
+    return cv2.blur(np.stack([tone, share], 2).astype(np.uint8), (blur_px, blur_px))  # type: ignore[return-value]
 
 
 @lru_cache(maxsize=1)
@@ -127,12 +130,15 @@ def _iris_stops() -> NDArray[np.float32]:
     return np.stack([np.interp(np.arange(256), at, stop) for stop in np.eye(4)], 1).astype(np.float32)
 
 
-def _iris_table(iris: Colour, ink: Colour, lit: float) -> RgbImage:
-    """(1, 256, 3) RGB of the texture's tones, `lit` times as bright."""
-    light = smoothstep(70, 130, float(luma(iris)))  # a light iris is light all over, within its dark rim
-    shade = ink * (0.5 - 0.2 * light) + iris * (0.28 + 0.22 * light)
-    stops = [ink * 0.55, shade, iris * (0.86 + 0.1 * light), np.minimum(iris * (1.55 - 0.2 * light) + 16, 240)]
-    return cv2.convertScaleAbs(_iris_stops() @ np.array(stops, np.float32), alpha=lit)[None]
+@lru_cache(maxsize=16)
+def _iris_table(iris: tuple[float, ...], ink: tuple[float, ...]) -> RgbImage:
+    """(1, 256, 3) RGB of the texture's tones, for an iris and ink of these colours."""
+    colour, dark = vector(*iris), vector(*ink)
+    light = smoothstep(70, 130, float(luma(colour)))  # a light iris is light all over, within its dark rim
+    shade = dark * (0.5 - 0.2 * light) + colour * (0.28 + 0.22 * light)
+    bright = np.minimum(colour * (1.55 - 0.2 * light) + 16, 240)
+    stops = np.array([dark * 0.55, shade, colour * (0.86 + 0.1 * light), bright], np.float32)
+    return cv2.convertScaleAbs(_iris_stops() @ stops)[None]
 
 
 def _draw_ball(canvas: Canvas, face: FaceSketch, eye: Eye, iris: Colour, white: Colour, alpha: float) -> None:
@@ -144,23 +150,20 @@ def _draw_ball(canvas: Canvas, face: FaceSketch, eye: Eye, iris: Colour, white: 
     x0, y0, x1, y1 = box
     scale = 2 if eye.width < FINE_PX else 1
     size = ((x1 - x0) * scale, (y1 - y0) * scale)
-    lit = 1 - 0.22 * smoothstep(0.85, 0.4, eye.share)
     ball = np.empty((size[1], size[0], 3), np.uint8)
-    cv2.rectangle(ball, (0, 0), size, (white * lit).tolist(), cv2.FILLED)
+    cv2.rectangle(ball, (0, 0), size, white.tolist(), cv2.FILLED)
 
-    texture = _iris_texture()
-    half = texture.shape[0] / 2
-    unit = half / 1.1  # texture pixels that make one iris radius
+    unit = TEXTURE_HALF / 1.1  # texture pixels that make one iris radius
     matrix = np.empty((2, 3), np.float32)
     matrix[:, 0], matrix[:, 1] = eye.across * (scale / unit), eye.along * (scale / unit)
     centre = (eye.iris - vector(x0, y0)) * scale - 0.5
-    matrix[:, 2] = centre - matrix[:, :2] @ vector(half - 0.5, half - 0.5)
+    matrix[:, 2] = centre - matrix[:, :2].sum(1) * (TEXTURE_HALF - 0.5)
     shrink = eye.radius * scale / unit
-    if shrink < 0.6:  # fewer pixels than the texture has: average first, or the rim breaks up
-        texture = cv2.blur(texture, (int(1 / shrink) | 1,) * 2)  # type: ignore[assignment]
-    tone, cover = cv2.split(cv2.warpAffine(texture, matrix, size, flags=cv2.INTER_LINEAR))
-    painted = cv2.LUT(cv2.cvtColor(tone, cv2.COLOR_GRAY2RGB), _iris_table(iris, face.ink, lit))
-    blend(ball, painted, cover, 1.0)
+    # Fewer pixels than the texture has: average first, or the rim breaks up.
+    texture = _iris_texture(int(1 / shrink) | 1 if shrink < 0.6 else 1)
+    tone, share = cv2.split(cv2.warpAffine(texture, matrix, size, flags=cv2.INTER_LINEAR))
+    table = _iris_table(tuple(iris.tolist()), tuple(face.ink.tolist()))
+    blend(ball, cv2.LUT(cv2.cvtColor(tone, cv2.COLOR_GRAY2RGB), table), share, 1.0)  # type: ignore[arg-type]
 
     # The upper lid's shadow lies on white and iris.
     gap = eye.openness * eye.width
@@ -169,6 +172,8 @@ def _draw_ball(canvas: Canvas, face: FaceSketch, eye: Eye, iris: Colour, white: 
     mask = cv2.blur(coverage(shadow, box, scale), (max(int(0.05 * eye.width * scale), 1) | 1,) * 2)
     taken = cv2.multiply(cv2.cvtColor(mask, cv2.COLOR_GRAY2RGB), SHADOW)
     cv2.subtract(ball, cv2.multiply(ball, taken, scale=1 / 255), ball)
+    if eye.share < NARROWED[0]:
+        cv2.convertScaleAbs(ball, ball, 1 - 0.22 * smoothstep(*NARROWED, eye.share))
 
     _draw_highlights(ball, face, eye, box, scale)
 
@@ -183,7 +188,7 @@ def _draw_highlights(ball: RgbImage, face: FaceSketch, eye: Eye, box: Box, scale
     """One large light above, one small below on the other side: the same in both eyes, as from one window."""
     bright = vector(255, 253, 250) * np.float32(clamp(0.62 + face.skin_luma / 400, 0.7, 1.0))
     awake = smoothstep(0.55, 0.85, eye.share)  # light in lowered eyes looks haunted
-    corner = vector(*box[:2])
+    lights: GrayImage = np.zeros(ball.shape[:2], np.uint8)
     for across, along, size, strength in HIGHLIGHTS[: 2 if eye.radius > 3.5 else 1]:
         radius = max(size * eye.radius * (0.6 + 0.4 * awake), 0.7)
         centre = eye.iris + across * eye.across + along * eye.along
@@ -191,12 +196,8 @@ def _draw_highlights(ball: RgbImage, face: FaceSketch, eye: Eye, box: Box, scale
             nearest = np.argmin(np.abs((eye.upper - centre) @ eye.right))
             room = float((centre - eye.upper[nearest]) @ eye.down)
             centre = centre + eye.down * clamp(1.15 * radius - room, 0, 0.5 * eye.radius)
-        spot = (centre - corner) + radius * SPOT
-        within = box_of(spot, 1, (box[3] - box[1], box[2] - box[0]))
-        if within is None:
-            continue
-        x0, y0, x1, y1 = (v * scale for v in within)
-        blend(ball[y0:y1, x0:x1], bright, coverage(spot, within, scale), strength * awake)
+        cover(lights, centre + radius * SPOT, box, scale, round(255 * strength * awake))
+    blend(ball, bright, lights, 1.0)
 
 
 def _draw_lids(canvas: Canvas, face: FaceSketch, eye: Eye, memory: FaceMemory, side: int, alpha: float) -> None:
@@ -205,12 +206,9 @@ def _draw_lids(canvas: Canvas, face: FaceSketch, eye: Eye, memory: FaceMemory, s
     full = face.stroke_px(18) * foreshort
     full *= 0.5 + 0.85 * float(memory[f"lashes {side}"]) * face.touch_up.lashes
 
-    tail = (
-        eye.upper[0]
-        + (eye.upper[0] - eye.upper[2]) / (np.linalg.norm(eye.upper[0] - eye.upper[2]) + 1e-6) * (0.05 * eye.width)
-        + eye.down * (0.012 * eye.width)
-    )
-    path = np.concatenate([tail[None], eye.upper]).astype(np.float32)
+    ahead = eye.upper[0] - eye.upper[2]
+    tail = eye.upper[0] + ahead * (0.05 * eye.width / (length(ahead) + 1e-6)) + eye.down * (0.012 * eye.width)
+    path = np.concatenate([tail[None], eye.upper])
     widths = full * LID_WIDTHS
     path = path - eye.down * (0.25 * widths[:, None])
     canvas.stroke(path, widths, ink, alpha)
@@ -244,7 +242,7 @@ def _crease(face: FaceSketch, eye: Eye) -> tuple[float, float, float]:
     valley = np.minimum(below, above) - level
     at = CREASE_AT[valley.argmax(0)]
     depth = valley.max(0) / face.photo_skin
-    height, slope = _weighted_line(np.linspace(-1, 1, len(path)), at, depth + 1e-4)
+    height, slope = _weighted_line(CREASE_T, at, depth + 1e-4)
     return height, slope, smoothstep(0.015, 0.08, quantile(depth, 0.5))
 
 
@@ -254,10 +252,8 @@ def _draw_crease(canvas: Canvas, face: FaceSketch, eye: Eye, memory: FaceMemory,
     placed = memory[f"crease {side}"]
     if placed[2] * alpha < 0.03:
         return
-    t = np.linspace(-1, 1, len(path))
-    lift = np.clip(placed[0] + placed[1] * t, CREASE_AT[0], CREASE_AT[-1]) * (1 - 0.25 * t**2)
-    line = path - eye.down * (eye.width * lift[:, None])
-    line = curve(line.astype(np.float32), SAMPLES)
+    lift = np.clip(placed[0] + placed[1] * CREASE_T, CREASE_AT[0], CREASE_AT[-1]) * (1 - 0.25 * CREASE_T**2)
+    line = curve(path - eye.down * (eye.width * lift[:, None]), SAMPLES)
     widths = face.stroke_px(7) * CREASE_WIDTHS
     canvas.stroke(line, widths, face.ink + 0.22 * (face.skin - face.ink), 0.7 * alpha * float(placed[2]))
 
@@ -278,7 +274,7 @@ def _keep_glasses(canvas: Canvas, lines: GrayImage, eye: Eye) -> None:
         return
     x0, y0, x1, y1 = box
     ink = canvas.ink_left(lines, box)
-    if not ink.any():
+    if not cv2.hasNonZero(ink):
         return
     own = soft_coverage(np.concatenate([eye.upper, eye.lower[::-1]]), box, 0.02 * eye.width)
     keep = cv2.subtract(ink, cv2.convertScaleAbs(own, alpha=1.6))

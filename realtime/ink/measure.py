@@ -67,9 +67,9 @@ def sample(rgb: RgbImage, points: Points) -> NDArray[np.float32]:
     return (found if points.ndim == 3 else found[:, 0]).astype(np.float32)
 
 
-def luma(colours: Floats) -> NDArray[np.float32]:
+def luma(colours: Floats) -> Floats:
     """Luma of RGB in the last axis."""
-    return (colours @ LUMA).astype(np.float32)
+    return colours @ LUMA
 
 
 def lumas(colours: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -227,9 +227,8 @@ def _draw_band(
     """Fills what lies between two shares (2, n) of the way from the upper lip to the lower one."""
     if float((band[1] - band[0]).max()) < 0.04:
         return
-    span = lower - upper
-    edges = [curve((upper + span * share[:, None])[::3].astype(np.float32), 41) for share in band]
-    blend(picture, colour, soft_coverage(np.concatenate([edges[0], edges[1][::-1]]), box, soft_px), 1.0)
+    edges = curve((upper + (lower - upper) * band[..., None])[:, ::3], 41)
+    blend(picture, colour, soft_coverage(np.concatenate([edges[0], edges[1, ::-1]]), box, soft_px), 1.0)
 
 
 def _teeth_and_tongue(face: FaceSketch, upper: Points, lower: Points, memory: FaceMemory) -> Shown:
@@ -247,9 +246,8 @@ def _teeth_and_tongue(face: FaceSketch, upper: Points, lower: Points, memory: Fa
     skin_red, skin_yellow = (float(share) for share in _red_and_yellow(*(face.skin / face.gain)))
     # Warm light reddens teeth too; but then they are as yellow as the skin, and a tongue, like lips, never is.
     limit = max(0.12, 0.72 * skin_red) + 0.18 * smoothsteps(-0.09, -0.04, yellow - skin_yellow)
-    bright = np.clip((level - 0.27) / 0.2, 0, 1)
-    tooth = bright * np.clip((limit - red) / 0.10 + 0.5, 0, 1)
-    flesh = np.clip((level - 0.32) / 0.15, 0, 1) * (1 - tooth) * (red > 0.06)
+    tooth = _between(level, 0.27, 0.47) * _between(limit - red, -0.05, 0.05)
+    flesh = _between(level, 0.32, 0.47) * (1 - tooth) * (red > 0.06)
 
     is_tooth = tooth > 0.5
     found_level = quantile(level[is_tooth], 0.7) if is_tooth.any() else 1.0
@@ -263,6 +261,11 @@ def _teeth_and_tongue(face: FaceSketch, upper: Points, lower: Points, memory: Fa
     tongue[0] = np.maximum(tongue[0], above[1])
     found = memory.ease("teeth", _calm(np.concatenate([above, below, tongue])).reshape(3, 2, -1), TEETH_TAU_S)
     return (found[0], found[1]), found[2], brightness
+
+
+def _between(values: Floats, low: float, high: float) -> Floats:
+    """How far each value is from `low` to `high`: 0..1."""
+    return np.minimum(np.maximum((values - low) * (1 / (high - low)), 0), 1)
 
 
 def _red_and_yellow(red: Floats, green: Floats, blue: Floats) -> tuple[Floats, Floats]:

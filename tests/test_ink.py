@@ -485,6 +485,25 @@ def test_a_mole_is_drawn_and_stays_where_it_is_on_the_face() -> None:
         assert mole < cheek - 30
 
 
+@pytest.mark.parametrize(("darker", "place", "marks"), [(0.35, 50, 1), (0.2, 50, 0), (0.35, 200, 0)])
+def test_faint_spots_and_the_shade_of_the_lip_are_no_moles(darker: float, place: int, marks: int) -> None:
+    """On the cheek, and on the chin below the lower lip."""
+    photo = cv2.GaussianBlur(cv2.resize(PHOTO, None, fx=1.6, fy=1.6), (0, 0), 3).astype(np.float32)
+    points = LANDMARKS * 1.6
+    x, y = (round(float(v)) for v in points[place, :2] + (6, 9))
+    if place == 200:
+        x, y = (round(float(v)) for v in points[LIPS_OUTER_BOTTOM[5], :2] + (0, 12))
+    shade = np.zeros(photo.shape[:2], np.float32)
+    cv2.circle(shade, (x, y), 3, darker, -1, cv2.LINE_AA)
+    photo *= 1 - cv2.GaussianBlur(shade, (0, 0), 1)[..., None]
+    drawing = np.full(photo.shape, SKIN, np.uint8)
+    ink = Ink()
+    ink(styled(points.astype(np.float32), photo=photo.astype(np.uint8), drawing=drawing))
+    memory = ink.memory_of(0)
+    assert memory is not None
+    assert len(memory.marks) == marks
+
+
 def test_nothing_outside_of_the_face_changes() -> None:
     picture = Ink()(styled(drawing=PHOTO)).rgb
     (x0, y0), (x1, y1) = LANDMARKS[:, :2].min(0).astype(int), LANDMARKS[:, :2].max(0).astype(int) + 1

@@ -26,10 +26,11 @@ SEEN_TAU_S, LOST_TAU_S = 0.5, 2.0
 SURE = 0.35  # how sure one is of a mark that begins to be drawn
 LOOK_PX = 180  # width at which a face is looked at; it has to have two thirds of it
 CLOSING = 11  # px of that: what is larger is no mark
-DARKER = 0.11  # than the skin around, as a share of it
-LEAST_PX, MOST_PX = 4, 42  # areas
+DARKER, DEEP = 0.11, 0.165  # than the skin around, as a share of it: all of a mark, and its middle; less is a shade
+LEAST_PX, MOST_PX = 4, 31  # areas
 RING_PX = 3.5  # round a mark there is skin
 MOST = 40  # marks that are looked at closely
+LIP_SHADE = 0.05  # face widths below the lips, where they throw a shade
 LONGEST = 1.8  # length over breadth: wrinkles are longer
 MANY, OUTSTANDING = 6, 1.6  # as many are texture; but those so much darker than the middle one of them
 NEAR = 0.02  # face widths within which two looks saw the same mark
@@ -88,6 +89,7 @@ def _found(face: FaceSketch, right: Floats) -> Floats:
     if len(numbers) >= MANY:
         keep = depth > OUTSTANDING * np.median(depth)
         numbers, depth = numbers[keep], depth[keep]
+    numbers, depth = numbers[depth > DEEP], depth[depth > DEEP]
     rows = []
     for number, deep in zip(numbers, depth, strict=True):
         place = ((centres[number] + 0.5) / scale + (x0, y0)).astype(np.float32)
@@ -105,7 +107,7 @@ def _alone(gray: GrayImage, closed: GrayImage, centre: Floats, area: float) -> b
     cx, cy = (round(float(c)) for c in centre)
     around = gray[y, x].astype(np.float32)
     deep = float(closed[cy, cx]) - float(gray[cy, cx])
-    return bool(around.min() > closed[cy, cx] - 0.55 * deep and np.ptp(around) < 1.3 * deep)
+    return bool(around.min() > closed[cy, cx] - 0.48 * deep and np.ptp(around) < 1.2 * deep)
 
 
 def _skin(face: FaceSketch, origin: tuple[int, int], scale: float, shape: tuple[int, ...]) -> GrayImage:
@@ -121,7 +123,8 @@ def _skin(face: FaceSketch, origin: tuple[int, int], scale: float, shape: tuple[
     for eye in EYES:
         paint(face.points[np.concatenate([eye.opening, eye.brow_top, eye.brow_bottom])], 0, 1.5)
     paint(face.points[np.concatenate([NOSE_BRIDGE, NOSE_WINGS])], 0, 1.25)
-    paint(face.points[LIPS_OUTER], 0, 1.3)
+    lips = face.points[LIPS_OUTER]
+    paint(np.concatenate([lips, lips + face.down * (LIP_SHADE * face.width)]), 0, 1.3)
     return mask
 
 

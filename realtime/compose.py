@@ -8,7 +8,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from realtime.crop import crop_matrix, edge_matrix, place, soft_edge
+from realtime.crop import crop_matrix, edge_in_box, place
 from realtime.errors import UsageError
 from realtime.person_mask import along_edges
 from realtime.settings import Background
@@ -90,9 +90,7 @@ def drawn_share(scene: Scene, only: str) -> Mask | None:
     for face in scene.faces:
         if (there := place(crop_matrix(face.landmarks), size)) is not None:
             at = np.s_[there.top : there.bottom, there.left : there.right]
-            box = (there.right - there.left, there.bottom - there.top)
-            head = cv2.warpAffine(soft_edge(), edge_matrix(there), box, flags=cv2.INTER_LINEAR)
-            heads[at] = np.maximum(heads[at], head)
+            heads[at] = np.maximum(heads[at], edge_in_box(there))
     return heads * person
 
 

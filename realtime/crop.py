@@ -18,6 +18,7 @@ from realtime.types import Mask, Size
 
 CROP_PX = 256  # side of the square the face generator works on
 SHRINK_BELOW = 0.8  # crop pixels a frame pixel: below, plain interpolation would skip pixels
+SOFTENED_PX = 5  # side of the Gaussian that softens what is shrunk
 CROP_TO_FACE = 1.6  # crop side over face height: the face fills 5/8 of the crop, hairline and chin lie inside
 HELD_PX = 8.0  # crop pixels by which a corner may be off before the crop moves
 MAX_GROWTH = 6.0  # a drawing of the crop enlarged more than this (a face larger than the frame) gains nothing
@@ -70,9 +71,9 @@ def corners_in_frame(to_frame: NDArray[np.float32], side_px: int) -> NDArray[np.
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """What a crop is cut out of: this box of the frame, averaged down to `size`.
+    """What a crop is cut out of: this box of the frame, averaged down to `size` and softened by a Gaussian of `sigma`.
 
-    matrix: (2, 3), from pixels of that to crop pixels.
+    matrix: (2, 3), from pixels of that to crop pixels. sigma: in its pixels, 0 for none.
     """
 
     left: int
@@ -80,37 +81,49 @@ class Part:
     right: int
     bottom: int
     size: Size
+    sigma: float
     matrix: NDArray[np.float32]
 
 
 def part_to_cut(matrix: NDArray[np.float32], frame: Size) -> Part:
     """The part of the frame that a crop by this (2, 3) map shows.
 
-    A face larger than the crop is averaged down, so that nothing finer than a crop pixel turns into noise.
+    A face larger than the crop is softened, so that nothing finer than a crop pixel turns into noise: halved exactly,
+    which is fast, for as long as it is twice too large, then blurred, until it is as sharp as if the frame had been
+    averaged over the area of each crop pixel and the crop been interpolated between these (variances add up).
     """
     there = corners_in_frame(invert(matrix), CROP_PX)
     limits = (frame.width, frame.height)
     left, top = (int(np.clip(v, 0, limit - 1)) for v, limit in zip(there.min(axis=0), limits, strict=True))
     right, bottom = (int(np.clip(v + 2, 1, limit)) for v, limit in zip(there.max(axis=0), limits, strict=True))
-    right, bottom = max(right, left + 1), max(bottom, top + 1)
-    scale = float(np.hypot(matrix[0, 0], matrix[0, 1]))
-    scale = scale if scale < SHRINK_BELOW else 1.0
-    size = Size(max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))
+    pixel = 1 / float(np.hypot(matrix[0, 0], matrix[0, 1]))  # frame pixels a crop pixel
+    factor = 2 ** max(0, int(np.log2(pixel)))
+    size = Size(max(1, (right - left) // factor), max(1, (bottom - top) // factor))
+    right, bottom = (
+        max(start + 1, min(end, start + side * factor))
+        for start, end, side in ((left, right, size.width), (top, bottom, size.height))
+    )
+    variance = (pixel / factor) ** 2 / 4 - (1 - factor**-2) / 12 - 1 / 12
+    sigma = max(variance, 0.0) ** 0.5 if pixel * SHRINK_BELOW > 1 else 0.0
     back = np.array([(right - left) / size.width, (bottom - top) / size.height], np.float32)  # part pixels a small one
     # pixel centres: part = (small + 0.5) * back - 0.5, frame = part + (left, top)
     shift = matrix[:, :2] @ (0.5 * back - 0.5 + np.array([left, top], np.float32)) + matrix[:, 2]
-    return Part(left, top, right, bottom, size, np.concatenate([matrix[:, :2] * back, shift[:, None]], 1))
+    return Part(left, top, right, bottom, size, sigma, np.concatenate([matrix[:, :2] * back, shift[:, None]], 1))
 
 
 def cut(rgb: NDArray[np.uint8], matrix: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The (CROP_PX, CROP_PX, channels) crop; outside of the frame its edge is repeated."""
+    """The (CROP_PX, CROP_PX, 3) crop; outside of the frame its edge is repeated."""
     part = part_to_cut(matrix, Size(rgb.shape[1], rgb.shape[0]))
     rgb = rgb[part.top : part.bottom, part.left : part.right]
     small = (part.size.width, part.size.height)
     if small != rgb.shape[1::-1]:
         rgb = cv2.resize(rgb, small, interpolation=cv2.INTER_AREA)
+    rgba = cv2.cvtColor(rgb, cv2.COLOR_RGB2RGBA)  # four channels are warped in half the time of three
+    if part.sigma > 0:
+        rgba = cv2.GaussianBlur(rgba, (SOFTENED_PX, SOFTENED_PX), part.sigma)
     square = (CROP_PX, CROP_PX)
-    return cv2.warpAffine(rgb, part.matrix, square, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    rgba = cv2.warpAffine(rgba, part.matrix, square, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,3 +168,19 @@ def soft_edge() -> Mask:
 def edge_matrix(there: Place) -> NDArray[np.float32]:
     """The (2, 3) affine map from pixels of `soft_edge` to those of the box."""
     return there.matrix * np.array([there.side / EDGE_PX, there.side / EDGE_PX, 1], np.float32)
+
+
+def edge_in_box(there: Place) -> Mask:
+    """How much of the drawing is put into the box: `soft_edge` there, (h, w) f32.
+
+    It is as smooth as the small picture it is made of, so it is turned at about that size, a little more of it than
+    the box, and then enlarged.
+    """
+    step = max(1, there.side // EDGE_PX)
+    width, height = there.right - there.left, there.bottom - there.top
+    wide, high = (-(-side // step) + 2 for side in (width, height))
+    matrix = edge_matrix(there) / step
+    matrix[:, 2] += 0.5 / step + 0.5  # pixel centres, and one more pixel at each side
+    edge = cv2.warpAffine(soft_edge(), matrix, (wide, high), flags=cv2.INTER_LINEAR)
+    edge = cv2.resize(edge, (wide * step, high * step), interpolation=cv2.INTER_LINEAR)
+    return edge[step : step + height, step : step + width]

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.crop import CROP_PX, crop_matrix, cut, edge_matrix, held, place, soft_edge
+from realtime.crop import CROP_PX, crop_matrix, cut, edge_in_box, held, place
 from realtime.exposure import Exposure, apply_exposure
 from realtime.exposure_memory import ExposureMemory
 from realtime.landmarks import EYES, LIPS_OUTER
@@ -242,14 +242,18 @@ class Stylize:
         drawn, ink = draw_layers(layers, Size(there.side, there.side), finish)
         box = (there.right - there.left, there.bottom - there.top)
         both = cv2.merge([drawn, ink])  # four channels are warped in less time than three
-        both = cv2.warpAffine(both, there.matrix, box, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        both = cv2.warpAffine(both, there.matrix, box, flags=cv2.INTER_LINEAR)
         drawn, ink = cv2.cvtColor(both, cv2.COLOR_RGBA2RGB), cv2.extractChannel(both, 3)
-        share = cv2.warpAffine(soft_edge(), edge_matrix(there), box, flags=cv2.INTER_LINEAR)
-        share *= np.float32(state.presence)
-        rest = 1 - share
+        share = cv2.convertScaleAbs(edge_in_box(there), alpha=255 * state.presence)
         at = np.s_[there.top : there.bottom, there.left : there.right]
-        rgb[at] = cv2.blendLinear(drawn, np.ascontiguousarray(rgb[at]), share, rest)
-        lines[at] = cv2.blendLinear(ink, np.ascontiguousarray(lines[at]), share, rest)
+        _blend(rgb[at], drawn, cv2.cvtColor(share, cv2.COLOR_GRAY2RGB))
+        _blend(lines[at], ink, share)
+
+
+def _blend(target: NDArray[np.uint8], new: NDArray[np.uint8], share: NDArray[np.uint8]) -> None:
+    """Puts `share` (255 is all) of the new into the target; all of one shape."""
+    rest = cv2.multiply(target, cv2.bitwise_not(share), scale=1 / 255)
+    target[:] = cv2.add(cv2.multiply(new, share, scale=1 / 255), rest)
 
 
 def with_strength(finish: Finish, strength: float) -> Finish:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from realtime.crop import CROP_PX, HELD_PX, crop_matrix, cut, held, invert
+from realtime.crop import CROP_PX, HELD_PX, crop_matrix, cut, edge_in_box, edge_matrix, held, invert, place, soft_edge
 from realtime.exposure import Exposure, apply_exposure, measure_exposure
 from realtime.layers import Finish
 from realtime.redraw import Effort
@@ -220,6 +220,15 @@ def test_the_crop_stays_while_the_face_hardly_moves_and_is_then_the_faces_own() 
     for far in (face_at(400 + 1.1 * HELD_PX / scale, 300, height=150), face_at(400, 300, height=150, turn=0.1)):
         wanted = crop_matrix(far.landmarks)
         assert held(before, wanted) is wanted
+
+
+def test_the_soft_edge_lies_where_the_face_does_also_where_the_frame_ends() -> None:
+    for x, height, turn in ((400, 60, 0.3), (150, 300, -0.4), (430, 900, 0.1)):
+        there = place(crop_matrix(face_at(x, 300, height=height, turn=turn).landmarks), Size(800, 600))
+        assert there is not None
+        box = (there.right - there.left, there.bottom - there.top)
+        turned = cv2.warpAffine(soft_edge(), edge_matrix(there), box, flags=cv2.INTER_LINEAR)
+        assert np.abs(edge_in_box(there) - turned).max() < 0.025
 
 
 def test_a_large_face_is_shrunk_without_aliasing() -> None:

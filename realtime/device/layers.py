@@ -80,7 +80,7 @@ def drawn(
     y, low, high, hard, red, blue = large.split(1, dim=1)
     y = (y * 2.5 - box_blurred(y, 7) * 1.5).maximum(low).minimum(high)
     stepped, soft = _looked_up(finish[:, _TONE], y).split(1)
-    y = softened(soft + (stepped - soft) * hard)
+    y = softened(soft + (stepped - soft) * hard, 3, 0.6)
 
     ink, keep, add = _looked_up(finish[:, _INK], resized(ink_small, size, "bicubic")).split(1)
     y = y * keep + add

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -17,8 +18,6 @@ from torch.nn import functional
 from realtime.types import Size
 
 Tensor = Any  # torch is untyped here
-
-_SOFT_3 = (0.16637, 0.66726)  # Gaussian of sigma 0.6: its edge and middle, as cv2.getGaussianKernel(3, 0.6) gives it
 
 
 def shrunk(picture: Tensor, size: Size) -> Tensor:
@@ -120,12 +119,13 @@ def box_blurred(planes: Tensor, side: int) -> Tensor:
     return functional.avg_pool2d(functional.avg_pool2d(padded, (side, 1), 1), (1, side), 1)
 
 
-def softened(planes: Tensor) -> Tensor:
-    """A Gaussian of sigma 0.6 over 3x3 pixels."""
-    edge, middle = _SOFT_3
-    padded = _mirrored(planes, 1)
-    across = middle * padded[..., 1:-1] + edge * (padded[..., :-2] + padded[..., 2:])
-    return middle * across[..., 1:-1, :] + edge * (across[..., :-2, :] + across[..., 2:, :])
+def softened(planes: Tensor, side: int, sigma: float) -> Tensor:
+    """A Gaussian over `side` x `side` pixels."""
+    weights = [float(weight) for weight in cv2.getGaussianKernel(side, sigma)[:, 0]]
+    height, width = planes.shape[-2:]
+    padded = _mirrored(planes, side // 2)
+    across: Any = sum(weight * padded[..., i : i + width] for i, weight in enumerate(weights))
+    return sum(weight * across[..., i : i + height, :] for i, weight in enumerate(weights))
 
 
 def highest(planes: Tensor, side: int) -> Tensor:

@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from engines.engine import DeviceGenerator
 from realtime import layer_memory
 from realtime.colours import colour_numbers
-from realtime.crop import CROP_PX, crop_matrix, edge_matrix, held, part_to_cut, place, soft_edge
+from realtime.crop import CROP_PX, SOFTENED_PX, crop_matrix, edge_matrix, held, part_to_cut, place, soft_edge
 from realtime.device.layers import ROWS, TABLES, colours, drawn, tables
 from realtime.device.memory import LayerMemory
 from realtime.device.record import recorded
-from realtime.device.resample import affine, inverted, shrunk
+from realtime.device.resample import affine, inverted, shrunk, softened
 from realtime.device.transfer import Transfer
 from realtime.errors import EngineError
 from realtime.exposure_memory import ExposureMemory
@@ -250,6 +250,8 @@ class StylizeOnDevice:
         state.presence = min(1.0, state.presence + dt / FACE_FADE_S)
         part = part_to_cut(to_crop, self._size)
         small = shrunk(picture[part.top : part.bottom, part.left : part.right], part.size)
+        if part.sigma > 0:
+            small = softened(small, SOFTENED_PX, part.sigma).round_()
         self._crop.copy_(affine(small, inverted(part.matrix), Size(CROP_PX, CROP_PX)).round_())
         self._generate_face()
         self._remember_face(scene, face, state, to_crop, dt)

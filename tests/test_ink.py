@@ -18,6 +18,7 @@ from realtime.ink import Ink
 from realtime.ink.canvas import Canvas, curve
 from realtime.ink.eye_colour import Cues
 from realtime.ink.eye_shape import shape_eyes
+from realtime.ink.face import SKIN as SKIN_POINTS
 from realtime.ink.face import sketch_face
 from realtime.ink.memory import FaceMemory
 from realtime.ink.touch_up import TouchUp
@@ -527,6 +528,32 @@ def test_an_open_mouth_is_dark_and_has_the_teeth_of_the_photo() -> None:
     )
     assert dark < 90
     assert bright > 140
+
+
+def test_teeth_are_white_in_a_dark_face_too() -> None:
+    landmarks = LANDMARKS.copy()
+    landmarks[LIPS_INNER_BOTTOM[1:-1], 1] += 14
+    lower = landmarks[LIPS_INNER_BOTTOM, :2]
+    outline = np.rint(np.concatenate([LANDMARKS[LIPS_INNER_BOTTOM, :2], lower[::-1]])).astype(np.int32)
+    photo = (PHOTO * np.array((0.45, 0.36, 0.3))).astype(np.uint8)
+    cv2.fillPoly(photo, [outline], (205, 200, 190))
+    x, y = np.rint((LANDMARKS[LIPS_INNER_BOTTOM[5], :2] + landmarks[LIPS_INNER_BOTTOM[5], :2]) / 2).astype(int)
+    drawn = Ink()(styled(landmarks, photo=photo, drawing=np.full_like(PHOTO, (112, 70, 52)))).rgb
+    assert luma(drawn)[y - 1 : y + 2, x - 1 : x + 2].mean() > 145
+
+
+def test_the_drawing_is_compared_with_the_photo_place_by_place() -> None:
+    """A lens covers half of the places where skin is measured, one fewer in the photo: the drawing is no other hue."""
+    photo, drawing = PHOTO.copy(), PHOTO.copy()
+    photo[:], drawing[:] = SKIN, SKIN
+    for picture, covered in ((photo, 6), (drawing, 7)):
+        for x, y in np.rint(LANDMARKS[SKIN_POINTS[:covered], :2]).astype(int):
+            picture[y - 2 : y + 3, x - 2 : x + 3] = (70, 90, 110)
+    memory = FaceMemory(0.0, 1.0)
+    memory.appear(Face(LANDMARKS), 0.0, 0.1)
+    sketch = sketch_face(memory, photo, drawing, TouchUp(), 1.0)
+    assert sketch is not None
+    assert np.abs(sketch.gain - 1).max() < 0.02
 
 
 def test_the_given_arrays_stay_as_they_are() -> None:

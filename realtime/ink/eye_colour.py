@@ -65,7 +65,7 @@ def light_on(face: FaceSketch, eye: Eye, memory: FaceMemory, side: int) -> Light
     below = np.concatenate([eye.own_lower[4:-4:2] + eye.down * (eye.width * k) for k in (0.2, 0.3, 0.4)])
     photo, drawing = (middle_colour(sample(rgb, below)) for rgb in (face.photo, face.drawing))
     # Bags and rims of glasses lie there too: the cheeks and forehead have a say.
-    photo = 0.65 * photo + 0.35 * face.skin / face.gain
+    photo = 0.65 * photo + 0.35 * face.photo_colour
     drawing = 0.65 * drawing + 0.35 * face.skin
     memory.ease(f"light {side}", np.stack([photo, drawing]), LIGHT_TAU_S)
     return light_of(memory, side)
@@ -100,7 +100,7 @@ class Cues:
         below = np.concatenate([eye.own_lower[3:-3:3] + eye.down * (eye.width * k) for k in (0.18, 0.28, 0.38)])
         colours = sample(face.photo, below)
         ring = min(quantile(luma(colours), 0.5) / face.photo_skin, 1.0)
-        middle, skin = middle_colour(colours), face.skin / face.gain
+        middle, skin = middle_colour(colours), face.photo_colour
         hues = middle / max(float(luma(middle)), 8.0) - skin / max(float(luma(skin)), 8.0)
         points = (eye.own_upper[2:-2] * (1 - LID_SHARES) + eye.own_lower[2:-2] * LID_SHARES).reshape(-1, 2)
         between = sample(face.photo, points)

@@ -35,8 +35,8 @@ class FaceSketch:
     generator's picture, same size. width: of the face seen from the front, px. down: unit vector from
     forehead to chin. yaw_deg: 0 frontal, positive when the face looks to the picture's right. skin, skin_luma: RGB and
     luma of the drawing's skin. ink: line colour, a dark, warm version of the skin, not black. gain: (3,) drawing over
-    photo. photo_skin: luma in the photo. alpha: 0..1 for everything. detail: 0..1 for what small faces lack.
-    expression: 1 true, above exaggerated.
+    photo, place by place. photo_colour, photo_skin: RGB and luma of the skin in the photo. alpha: 0..1 for everything.
+    detail: 0..1 for what small faces lack. expression: 1 true, above exaggerated.
     """
 
     points: Points
@@ -50,6 +50,7 @@ class FaceSketch:
     skin_luma: float
     ink: Colour
     gain: Colour
+    photo_colour: Colour
     photo_skin: float
     alpha: float
     detail: float
@@ -84,10 +85,11 @@ def sketch_face(
     if alpha < 0.01 or box_of(points, 0, photo.shape) is None:
         return None
     if memory.due("skin", LOOK_EVERY_S):
-        in_photo, in_drawing = (middle_colour(sample(rgb, points[SKIN])) for rgb in (photo, drawing))
-        memory.ease("gain", np.clip((in_drawing + 4) / (in_photo + 4), 0.5, 6), LIGHT_TAU_S)
-        memory.ease("skin", in_drawing, LIGHT_TAU_S)
-        memory.ease("photo skin", luma(in_photo), LIGHT_TAU_S)
+        in_photo, in_drawing = (sample(rgb, points[SKIN]) for rgb in (photo, drawing))
+        # Place by place: half of them may lie in a shade or behind a lens, and not the same half in both pictures.
+        memory.ease("gain", np.clip(middle_colour((in_drawing + 4) / (in_photo + 4)), 0.5, 6), LIGHT_TAU_S)
+        memory.ease("skin", middle_colour(in_drawing), LIGHT_TAU_S)
+        memory.ease("photo skin", middle_colour(in_photo), LIGHT_TAU_S)
     skin = memory["skin"]
     return FaceSketch(
         points,
@@ -101,7 +103,8 @@ def sketch_face(
         float(luma(skin)),
         skin * np.float32(0.13) + vector(17, 7, 9),
         memory["gain"],
-        max(float(memory["photo skin"]), 8.0),
+        memory["photo skin"],
+        max(float(luma(memory["photo skin"])), 8.0),
         alpha,
         smoothstep(DETAIL_FROM_PX, DETAIL_PX, width),
         touch_up,

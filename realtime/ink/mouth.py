@@ -194,7 +194,7 @@ def _draw_inside(
     tongue_colour = lip * np.float32(0.54) + redness * np.float32(0.35)
     _draw_band(picture, box, upper, lower, tongue, tongue_colour, soft_px)
     tooth = vector(1, 0.965, 0.915) * min(
-        0.5 * (light * 0.55 + 112) + 0.5 * light * clamp(1.25 * brightness, 0.7, 1.4), 236
+        0.5 * (light * 0.55 + 112) + 0.5 * light * clamp(1.25 * brightness, 0.7, 2.6), 236
     )
     tooth = tooth + (0.34 - 0.2 * min(brightness, 1)) * (face.skin * (luma(tooth) / max(light, 1)) - tooth)
     shaded = cv2.multiply(_tooth_shade(face, box), (*tooth.tolist(), 0.0), scale=1 / 255)
@@ -243,7 +243,7 @@ def _teeth_and_tongue(face: FaceSketch, upper: Points, lower: Points, memory: Fa
     colours = cv2.blur(sample(face.photo, points), (3, 5))  # depth, stations
     level = lumas(colours) / face.photo_skin
     red, yellow = _red_and_yellow(*cv2.split(colours))
-    skin_red, skin_yellow = (float(share) for share in _red_and_yellow(*(face.skin / face.gain)))
+    skin_red, skin_yellow = (float(share) for share in _red_and_yellow(*(face.photo_colour)))
     # Warm light reddens teeth too; but then they are as yellow as the skin, and a tongue, like lips, never is.
     limit = max(0.12, 0.72 * skin_red) + 0.18 * smoothsteps(-0.09, -0.04, yellow - skin_yellow)
     tooth = _between(level, 0.27, 0.47) * _between(limit - red, -0.05, 0.05)

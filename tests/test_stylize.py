@@ -287,3 +287,19 @@ def test_without_steadiness_every_room_is_drawn() -> None:
     for n in range(6):
         stylize(replace(scene(t=n / 30), flow=np.zeros((90, 160, 2), np.float32)))
     assert len(background.seen) == 6
+
+
+def test_beginning_the_next_frames_before_this_one_is_drawn_changes_no_pixel() -> None:
+    rng = np.random.default_rng(3)
+    room = cv2.GaussianBlur(rng.integers(0, 256, (FRAME.height, FRAME.width + 40, 3), np.uint8), (0, 0), 4)
+    frames = [np.ascontiguousarray(room[:, n * 4 : n * 4 + FRAME.width]) for n in range(8)]
+    scenes = [
+        scene(*[face_at(300 + 6 * n, 180)] * (n >= 2), t=n / 30, rgb=rgb, index=n) for n, rgb in enumerate(frames)
+    ]
+    scenes[5] = replace(scenes[5], fresh=True)
+    one_by_one, ahead = stylizer(Copy)[0], stylizer(Copy)[0]
+    begun = [ahead.begin(first) for first in scenes[:3]]
+    for number, shown in enumerate(scenes):
+        expected, drawn = one_by_one(shown), ahead.draw(begun[number])
+        assert (drawn.rgb == expected.rgb).all() and (drawn.lines == expected.lines).all()
+        begun += [ahead.begin(later) for later in scenes[number + 3 : number + 4]]

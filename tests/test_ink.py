@@ -339,6 +339,13 @@ def test_grey_irises_in_ruddy_skin_and_warm_light_are_no_brown_ones() -> None:
     assert blue < 0.6 * red
 
 
+def test_dark_blue_irises_are_blue_and_black_ones_brown() -> None:
+    red, _, blue = drawn_iris((190, 150, 125), (24, 34, 42), (100, 98, 92))
+    assert blue > red
+    red, _, blue = drawn_iris((190, 150, 125), (12, 12, 14), (100, 98, 92))
+    assert blue < red
+
+
 def test_irises_of_a_black_and_white_picture_have_no_colour() -> None:
     assert np.ptp(drawn_iris((150, 149, 150), (84, 84, 84), (190, 190, 190))) < 4
     assert np.ptp(drawn_iris((150, 149, 150), (150, 60, 60), (190, 190, 190))) > 40  # but for those painted in

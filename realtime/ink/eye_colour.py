@@ -34,6 +34,7 @@ REFLECTING = 1.3  # blue over red of one iris over that of the other
 BLUER = (1.08, 1.3)  # blue over red, over the skin's
 PALE = (0.31, 0.43)  # luma of an iris over the white's, or the fairer skin's: brown below, blue, grey or green above
 OVER_WHITE, EASIER = (1.0, 1.15), 0.08  # blue over red, over the white's: so blue an iris is pale from less luma on
+DARK_BLUE = (0.15, 0.25)  # level from which a dark iris that is so blue is a blue one: a black one mirrors the sky
 PALER = (0.45, 0.53)  # so pale is none that is brown, unless it is as warm as amber:
 AMBER = (0.8, 0.95)  # blue over red, over the skin's
 DEEP_LUMA, DEEP_VIVID = (175, 145), (0.45, 0.62)  # luma and (red - blue) / luma of drawn skin: fair to deep
@@ -239,7 +240,8 @@ def iris_colour(face: FaceSketch, light: Light, memory: FaceMemory) -> Colour:
     # Small dark irises come out of a camera as good as black: most of them are brown.
     dark = 0.5 * max(smoothstep(0.45, 0.22, float(luma(ratio))), deep)
     colourless = smoothstep(*PLAIN_VIVID, _vivid(light.photo))
-    dark *= 1 - colourless
+    dark *= smoothstep(0.1, 0.25, 1 - float(light.photo.min() / light.photo.max()))  # but in a picture without colour
+    dark *= 1 - (1 - deep) * blue * smoothstep(*DARK_BLUE, level)
     brown = IRIS_OVER_SKIN * (luma(ratio) / luma(IRIS_OVER_SKIN))
     # The generator makes skin more vivid; an iris keeps its hue, so most of the gain is the brightness's alone.
     lit = light.photo + pale * (_white_lit(light.photo, white_bluer) - light.photo)

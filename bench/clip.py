@@ -34,11 +34,10 @@ TEXTURE_EVERY = 5  # frames: texture changes slowly and costs time
 FACE_GROWN = 1.15  # the face's outline, enlarged: chin and hairline belong to the face, not to the body
 PERSON, ROOM = 0.9, 0.1  # mask values from which a pixel is surely one or the other
 SHUT, OPEN = 0.05, 0.5  # true openness: shut, and open enough for a gaze to be seen
-SIDES, GAZES = ("right_eye", "left_eye"), ("right_gaze", "left_gaze")
+SIDES = ("right_eye", "left_eye")
 
 SIGNALS: dict[str, Callable[[Points], float]] = {
-    "right_gaze": lambda p: gaze_offset(p, RIGHT_EYE),
-    "left_gaze": lambda p: gaze_offset(p, LEFT_EYE),
+    "gaze": lambda p: float(np.mean([gaze_offset(p, eye) for eye in EYES])),
     "blink": lambda p: float(np.mean([eye_openness(p, eye) for eye in EYES])),
     "mouth": mouth_opening,
     "right_eye": lambda p: eye_openness(p, RIGHT_EYE),
@@ -63,12 +62,6 @@ class _Seen:
 
     def of(self, name: str) -> Signal:
         return np.array(self.signals[name])
-
-    def gaze(self, open_eyes: Sequence[Region]) -> Signal:
-        """The mean over the eyes that are open, by frame: of the right eye and of the left one."""
-        each = [np.where(is_open, self.of(name), 0.0) for is_open, name in zip(open_eyes, GAZES, strict=True)]
-        count = np.sum(open_eyes, axis=0)
-        return np.where(count > 0, np.sum(each, axis=0) / np.maximum(count, 1), np.nan)
 
 
 def frames_of(clip: str, limit: int | None, say: Callable[[str], None]) -> Iterator[Frame]:
@@ -173,11 +166,12 @@ def _figures(source: _Seen, drawn: _Seen) -> Figures:
     body = metrics.ratio(float(np.nanmean(drawn.body)), float(np.nanmean(source.body))) if _any(source.body) else np.nan
     room = metrics.ratio(float(np.nanmean(drawn.room)), float(np.nanmean(source.room))) if _any(source.room) else np.nan
     blinks = [(eye, *_blinks(source.of(eye), drawn.of(eye))) for eye in SIDES]
-    open_eyes = [source.of(eye) >= metrics.OPEN_SHARE * metrics.usual(source.of(eye)) for eye in SIDES]
+    looks = np.all([source.of(eye) >= metrics.OPEN_SHARE * metrics.usual(source.of(eye)) for eye in SIDES], axis=0)
+    gaze = np.where(looks, source.of("gaze"), np.nan)  # a shut eye shows none
     return {
         "frames": float(len(there)),
         "found": metrics.ratio(float((there & kept).sum()), float(there.sum())),
-        "gaze": metrics.follows(source.gaze(open_eyes), drawn.gaze(open_eyes), EYE_LEAST_MOTION),
+        "gaze": metrics.follows(gaze, drawn.of("gaze"), EYE_LEAST_MOTION),
         "blink": metrics.follows(source.of("blink"), drawn.of("blink"), EYE_LEAST_MOTION),
         "mouth": metrics.follows(source.of("mouth"), drawn.of("mouth"), MOUTH_LEAST_MOTION),
         "blinks": float(sum(seen for _, seen, _ in blinks)),
@@ -203,20 +197,17 @@ def _blinks(source: Signal, drawn: Signal) -> tuple[int, int]:
 def _against_truth(truth: Sequence[Mapping[str, float]], source: _Seen, drawn: _Seen) -> Figures:
     """The drawing, and for comparison what is read off the clip, against what truly happens in it.
 
-    A person who is about to shut an eye shows no gaze in it: it does not count then.
+    Where a person is about to shut an eye the gaze does not count: the shut one shows none.
     """
     true = {name: np.array([record[name] for record in truth]) for name in ("gaze", *SIDES, "mouth")}
     true["blink"] = (true["right_eye"] + true["left_eye"]) / 2
-    open_eyes = [true[eye] >= OPEN for eye in SIDES]
-    true["gaze"] = np.where(np.any(open_eyes, axis=0), true["gaze"], np.nan)
+    true["gaze"] = np.where(np.all([true[eye] >= OPEN for eye in SIDES], axis=0), true["gaze"], np.nan)
     figures: Figures = {}
     for name in ("gaze", "blink", "mouth"):
-        wanted = true[name]
-        there, seen = (r.gaze(open_eyes) if name == "gaze" else r.of(name) for r in (drawn, source))
-        figures[f"true_{name}"] = metrics.pearson(wanted, there)
-        figures[f"seen_{name}"] = metrics.pearson(wanted, seen)
-        figures[f"delay_{name}"] = metrics.delay_frames(wanted, there)
-        figures[f"seen_delay_{name}"] = metrics.delay_frames(wanted, seen)
+        figures[f"true_{name}"] = metrics.pearson(true[name], drawn.of(name))
+        figures[f"seen_{name}"] = metrics.pearson(true[name], source.of(name))
+        figures[f"delay_{name}"] = metrics.delay_frames(true[name], drawn.of(name))
+        figures[f"seen_delay_{name}"] = metrics.delay_frames(true[name], source.of(name))
     shut = drawn_shut = 0
     for eye in SIDES:
         found = metrics.closings(true[eye], SHUT)

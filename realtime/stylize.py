@@ -114,14 +114,21 @@ def generator_size(frame: Size, pixels: int = GENERATOR_PIXELS) -> Size:
 def shrunk(rgb: RgbImage, size: Size) -> RgbImage:
     """The frame at `size`: the mean over each pixel's area.
 
-    A frame of a little less than twice that is brought to twice first: an exact half is fast, and means of means are
-    means, but for rounding.
+    A frame of a little less than twice that is halved exactly, which is fast, and then enlarged by a cubic, which is as
+    sharp; a drawing differs from that of the mean by as much as with sensor noise of one level.
     """
-    height, width = rgb.shape[:2]
-    double = (2 * size.width, 2 * size.height)
-    if (width, height) != double and all(0.95 * to <= of <= to for of, to in zip((width, height), double, strict=True)):
-        rgb = cv2.resize(rgb, double, interpolation=cv2.INTER_AREA)
-    return cv2.resize(rgb, (size.width, size.height), interpolation=cv2.INTER_AREA)
+    to = (size.width, size.height)
+    if (half := half_first(Size(rgb.shape[1], rgb.shape[0]), size)) is not None:
+        rgb = cv2.resize(rgb, (half.width, half.height), interpolation=cv2.INTER_AREA)
+        return cv2.resize(rgb, to, interpolation=cv2.INTER_CUBIC)
+    return cv2.resize(rgb, to, interpolation=cv2.INTER_AREA)
+
+
+def half_first(frame: Size, size: Size) -> Size | None:
+    """Half of the frame's size where that is a little less than `size`."""
+    half = Size(frame.width // 2, frame.height // 2)
+    near = 0.95 * size.width <= half.width <= size.width and 0.95 * size.height <= half.height <= size.height
+    return half if near and half != size else None
 
 
 class Stylize:

@@ -34,7 +34,7 @@ from realtime.errors import EngineError
 from realtime.layers import Finish, Layers, draw_layers
 from realtime.motion import Motion
 from realtime.open_stylize import open_stylize
-from realtime.stylize import Stylize, generator_size
+from realtime.stylize import Stylize, generator_size, shrunk
 from realtime.types import Frame, RgbImage, Scene, Size, Styled
 
 torch = pytest.importorskip("torch", reason="torch is not installed (extra gpu or train)")
@@ -232,11 +232,11 @@ class TestParts:
         ("before", "after"),
         [((1280, 720), (640, 368)), ((1920, 1080), (640, 368)), ((320, 240), (560, 416)), ((200, 700), (560, 416))],
     )
-    def test_resizing_is_opencvs(self, before: tuple[int, int], after: tuple[int, int]) -> None:
+    def test_resizing_is_that_of_the_other_path(self, before: tuple[int, int], after: tuple[int, int]) -> None:
         picture = portrait(Size(*before))
-        expected = cv2.resize(picture, after, interpolation=cv2.INTER_AREA).astype(int)
+        expected = shrunk(picture, Size(*after)).astype(int)
         given = resample.shrunk(torch.from_numpy(picture), Size(*after))[0].permute(1, 2, 0).numpy()
-        assert np.abs(given - expected).max() <= 1
+        assert np.abs(given - expected).max() <= 2  # halves are rounded otherwise, which the cubic enlarges
 
     @pytest.mark.parametrize("size", [Size(1, 1), Size(16, 16), Size(101, 33), Size(300, 200)])
     @pytest.mark.parametrize(

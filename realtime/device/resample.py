@@ -15,17 +15,20 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from realtime.stylize import half_first
 from realtime.types import Size
 
 Tensor = Any  # torch is untyped here
 
 
 def shrunk(picture: Tensor, size: Size) -> Tensor:
-    """(h, w, channels) u8 to (1, channels, h, w) f32 of `size`, in whole levels: the mean over each pixel's area.
+    """(h, w, channels) u8 to (1, channels, h, w) f32 of `size`, in whole levels, as `realtime.stylize.shrunk` does.
 
     Enlarges like OpenCV's INTER_AREA too: a frame may be smaller than what the generator works at.
     """
     height, width = picture.shape[:2]
+    if (half := half_first(Size(width, height), size)) is not None:
+        return resized(shrunk(picture, half), size, "bicubic").round_().clamp_(0, 255)
     shrinks = height >= size.height and width >= size.width
     rows = _weighted(picture, 0, _axis_weights(height, size.height, shrinks, *_where(picture)))
     both = _weighted(rows, 1, _axis_weights(width, size.width, shrinks, *_where(picture)))

@@ -166,6 +166,9 @@ def soft_coverage(outline: Points, box: Box, feather_px: float) -> GrayImage:
     mask = coverage(outline, box, scale)
     if scale > 1:
         mask = cv2.resize(mask, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-    if feather_px > 0.45:  # less is not to be seen beside the anti-aliasing
+    if feather_px > 2:  # two boxes of the same variance, in a tenth of the time
+        side = round(math.sqrt(6 * feather_px**2 + 1) / 2 - 0.5) * 2 + 1
+        mask = cv2.blur(cv2.blur(mask, (side, side)), (side, side))  # type: ignore[assignment]
+    elif feather_px > 0.45:  # less is not to be seen beside the anti-aliasing
         mask = cv2.GaussianBlur(mask, (0, 0), feather_px)  # type: ignore[assignment]
     return mask

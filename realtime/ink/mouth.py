@@ -50,6 +50,10 @@ LOOK_EVERY_S = 0.15  # of the source's time: colours change slowly
 FURTHER = 0.45  # of the lips' gap: how much wider than in the mesh a mouth may be open
 LIP_PLACES = 5  # along a lip at which its colour is measured
 LIP_SHARE = 0.65  # of the lips' colour is the photo's, the rest the generator's
+LIPS = np.array(
+    [[LIPS_OUTER_TOP, LIPS_INNER_TOP], [LIPS_OUTER_BOTTOM, LIPS_INNER_BOTTOM]]
+)  # each outer edge, inner one
+INNER = LIPS[:, 1]
 DEPTHS = 20  # places between upper and lower lip where the photo is looked at
 SHARES = (np.arange(DEPTHS, dtype=np.float32) + 0.5) / DEPTHS  # where they are, of the way down
 FURTHER_SHARES = np.linspace(0, FURTHER, 10, dtype=np.float32)[1:, None]
@@ -59,17 +63,14 @@ SHADOW_WIDTHS = (6 * np.sin(np.pi * (0.05 + 0.9 * np.linspace(0, 1, 7)))).astype
 
 def draw_mouth(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
     """Draws the mouth."""
-    upper, lower = (curve(face.points[chain], STATIONS) for chain in (LIPS_INNER_TOP, LIPS_INNER_BOTTOM))
+    upper, lower = curve(face.points[INNER], STATIONS)
     corners = face.points[LIPS_OUTER_TOP[[0, -1]]]
     ajar = smoothstep(SHUT, AJAR, mouth_opening(face.points))
     width = length(corners[1] - corners[0])
     alpha = face.alpha * smoothstep(0.14, 0.22, width / face.width)
     if alpha < 0.01:
         return
-    lips = [
-        (curve(face.points[outer], 2 * LIP_PLACES + 1), curve(face.points[inner], 2 * LIP_PLACES + 1))
-        for outer, inner in ((LIPS_OUTER_TOP, LIPS_INNER_TOP), (LIPS_OUTER_BOTTOM, LIPS_INNER_BOTTOM))
-    ]
+    lips = curve(face.points[LIPS], 2 * LIP_PLACES + 1)
     if memory.due("lips", LOOK_EVERY_S):
         _look(face, lips, (upper + lower) / 2, memory)
     lip, strength = memory["lip"], float(memory["lip line"])
@@ -109,7 +110,7 @@ def _exaggerated(
     return upper + bend * lift, (lower + bend * lift).astype(np.float32), corners + lift
 
 
-def _look(face: FaceSketch, lips: list[tuple[Points, Points]], between: Points, memory: FaceMemory) -> None:
+def _look(face: FaceSketch, lips: Points, between: Points, memory: FaceMemory) -> None:
     """Measures what changes slowly: the lips' colours, and how dark the line between them is."""
     found = []
     for outer, inner in lips:

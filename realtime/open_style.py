@@ -119,6 +119,8 @@ class OpenStyle:
 
     def close(self) -> None:
         """As `Opened.close`."""
+        if isinstance(self._stage, Stylize):
+            self._stage.close()
         self._stage = None
         self._opened.close()
 

@@ -1,8 +1,8 @@
 """Stylize: the generators draw the frame.
 
 Comes in: a `Scene`. Goes out: `Styled`, the frame and every face drawn, at the frame's size. In two halves, so that two
-frames can be worked on at once: `begin` draws the room as the generator sees it, `draw` all the rest. Each half keeps
-its own state and is called for one frame after the other, from whatever thread.
+frames can be worked on at once: `begin` runs the networks, that of faces on a thread beside, `draw` does all the rest.
+Each half keeps its own state and is called for one frame after the other, from whatever thread.
 
 The whole frame goes through the background generator at about 640x360. Each face goes through the face generator as
 an upright crop of fixed scale and is put back with a soft edge, so that both look drawn by one hand: they share
@@ -11,13 +11,16 @@ exposure, tone steps and ink.
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from realtime.beside import Beside
 from realtime.crop import CROP_PX, crop_matrix, cut, edge_in_box, held, place
 from realtime.exposure import Exposure, apply_exposure
 from realtime.exposure_memory import ExposureMemory
@@ -73,12 +76,12 @@ class DrawnFace:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Begun:
-    """A scene after its networks. dt_s: since the frame before; first: there was none."""
+    """A scene after its networks, but perhaps for faces. dt_s: since the frame before; first: there was none."""
 
     scene: Scene
     exposure: Exposure
     room: Drawn
-    faces: tuple[DrawnFace, ...]
+    faces: Future[list[DrawnFace]]
     dt_s: float
     first: bool
 
@@ -150,6 +153,7 @@ class Stylize:
         self.finish = finish
         self._background = background
         self._face = face
+        self._beside = Beside("draw: faces")
         self.reset()
 
     def show(self, look: Look, style: Style) -> None:
@@ -160,6 +164,10 @@ class Stylize:
         """Forget everything that was seen. While neither half is at work."""
         self._forget_seen()
         self._forget_drawn()
+
+    def close(self) -> None:
+        """Ends the thread beside."""
+        self._beside.close()
 
     def _forget_seen(self) -> None:
         self._redraw = Redraw(NEW_SHARE)
@@ -189,19 +197,24 @@ class Stylize:
         exposure = self._exposure(small, dt_s)
         seen = apply_exposure(small, exposure)
         flow = None if scene.flow is None else scene.flow * np.float32(size.width / frame.size.width)
+        faces = self._beside.submit(partial(self._begin_faces, scene, exposure, self._crops))
         needed = self._redraw(seen, flow, dt_s, self._every_s(self._effort.room_every_s))
         room = Drawn(_layers(self._background, seen) if needed else None, seen, flow)
-        self._crops = {n: crop for n, crop in self._crops.items() if frame.t - crop.seen_s <= FACE_FORGET_S}
-        near = [] if self._face is None else [face for face in scene.faces if face_height(face) >= FACE_MIN_PX]
-        faces = tuple(self._begin_face(face, scene, exposure) for face in near)
         return Begun(scene, exposure, room, faces, dt_s, first)
 
     def _every_s(self, wanted_s: float) -> float:
         return wanted_s if self.steadiness > 0 else 0.0
 
-    def _begin_face(self, face: Face, scene: Scene, exposure: Exposure) -> DrawnFace:
+    def _begin_faces(self, scene: Scene, exposure: Exposure, crops: dict[int, _Crop]) -> list[DrawnFace]:
+        now_s = scene.frame.t
+        for track in [track for track, crop in crops.items() if now_s - crop.seen_s > FACE_FORGET_S]:
+            del crops[track]
+        near = [] if self._face is None else [face for face in scene.faces if face_height(face) >= FACE_MIN_PX]
+        return [self._begin_face(face, scene, exposure, crops) for face in near]
+
+    def _begin_face(self, face: Face, scene: Scene, exposure: Exposure, crops: dict[int, _Crop]) -> DrawnFace:
         frame = scene.frame
-        state = self._crops.setdefault(face.track, _Crop(Redraw(FACE_NEW_SHARE, late=True), frame.t))
+        state = crops.setdefault(face.track, _Crop(Redraw(FACE_NEW_SHARE, late=True), frame.t))
         unseen_s, state.seen_s = frame.t - state.seen_s, frame.t
         to_crop = held(state.to_crop, crop_matrix(face.landmarks))
         seen = apply_exposure(cut(frame.rgb, to_crop), exposure)
@@ -223,7 +236,7 @@ class Stylize:
         finish = with_mood(self.finish, begun.exposure)
         rgb, lines = draw_layers(layers, frame.size, finish)
         self._faces = {n: face for n, face in self._faces.items() if frame.t - face.seen_s <= FACE_FORGET_S}
-        for face in begun.faces:
+        for face in begun.faces.result():
             self._draw_face(face, begun, finish, rgb, lines)
         return Styled(scene, read_only(rgb), read_only(lines))
 

@@ -1,7 +1,8 @@
 """What is in a frame: a person mask and faces.
 
-Comes in: `Frame`. Goes out: `Scene` with landmarks in pixels of the frame. Runs on the caller's thread; MediaPipe keeps
-its own threads inside. The only place that imports mediapipe.
+Comes in: `Frame`. Goes out: `Scene` with landmarks in pixels of the frame. Runs on the caller's thread, but that while
+faces are followed others are looked for on a thread beside; MediaPipe keeps its own threads inside. The only place that
+imports mediapipe.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, Self
@@ -21,6 +23,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from realtime.beside import Beside
 from realtime.errors import ModelFileError
 from realtime.follow import Network, Points, around_next, follow, pose_of
 from realtime.landmarks import FACE_OVAL
@@ -83,6 +86,8 @@ class Perceiver:
         self._known: tuple[_Known, ...] = ()
         self._looked_s = 0.0
         self._tasks: list[Any] = []
+        self._beside = Beside("draw: other faces")
+        self._others: tuple[Future[tuple[Face, ...]], Size] | None = None  # who is looked for, in frames of a size
         self._landmarker = self._open(face_model, lambda: _landmarker(face_model, max_faces))
         self._wide = self._open(wide_person_model, lambda: _segmenter(wide_person_model))
         self._square = self._open(square_person_model, lambda: _segmenter(square_person_model))
@@ -116,10 +121,13 @@ class Perceiver:
         dt_s = 0.0 if self._last_t is None else frame.t - self._last_t
         self._advance(frame)
         person = self._person(frame.rgb) if self.mask_wanted else EVERYWHERE
+        self._take_others()
         followed = self._followed(frame.rgb, dt_s)
         faces = tuple(known.face for known in followed)
-        if len(faces) < max(1, len(self._known)) or self._is_time_to_look(frame.t):
+        if len(faces) < max(1, len(self._known)):
             faces = self._found(frame, faces)
+        elif self._is_time_to_look(frame.t):
+            self._look_for_others(frame)
         if self._network is not None:
             before = {id(known.face): known for known in followed}
             self._known = tuple(before.get(id(face), _Known(face, face.landmarks)) for face in faces)
@@ -140,10 +148,30 @@ class Perceiver:
         kept = _distinct([known.face for known in found])
         return [known for known in found if any(known.face is face for face in kept)]
 
+    def _look_for_others(self, frame: Frame) -> None:
+        """Beside all other work: who is found is known from the next frame on."""
+        self._looked_s = frame.t
+        look = partial(self._faces_in, frame.rgb, self._view, self._tick())
+        self._others = self._beside.submit(look), frame.size
+
+    def _take_others(self) -> None:
+        """Who was found beside, in the frame before, is known."""
+        if self._others is None:
+            return
+        (looked, size), self._others = self._others, None
+        faces = looked.result()
+        if size != self._size:
+            return
+        if faces and self._view is not None and _leaves(faces[0], self._view, size):
+            self._view = _view_around(faces[0], size)
+        known = {id(known.face): known for known in self._known}
+        distinct = sorted(_distinct([*(known.face for known in self._known), *faces]), key=_height, reverse=True)
+        self._known = tuple(known.get(id(face), _Known(face, face.landmarks)) for face in distinct[: self._max_faces])
+
     def _found(self, frame: Frame, followed: tuple[Face, ...]) -> tuple[Face, ...]:
         """What MediaPipe sees; a face that is followed stays as it is followed."""
         self._looked_s = frame.t
-        faces = self._faces_in(frame.rgb, self._view)
+        faces = self._faces_in(frame.rgb, self._view, self._tick())
         if not faces:
             faces = self._search(frame) if not followed else ()
         elif self._view is not None and _leaves(faces[0], self._view, frame.size):
@@ -160,12 +188,27 @@ class Perceiver:
         self._view = None
         self._untried = []
         self._known = ()
-        self._detect(np.zeros((64, 64, 3), np.uint8))  # nothing to follow there: the landmarker drops its faces
+        self._rest()
+        self._detect(
+            np.zeros((64, 64, 3), np.uint8), self._tick()
+        )  # nothing to follow there: the landmarker drops its faces
 
     def close(self) -> None:
         """Frees the models."""
+        self._rest()
+        self._beside.close()
         while self._tasks:
             self._tasks.pop().close()
+
+    def _rest(self) -> None:
+        """Waits until nobody looks for others, and forgets whom they found."""
+        if self._others is not None:
+            self._others[0].exception()
+            self._others = None
+
+    def _tick(self) -> int:
+        self._clock_ms += 1  # more than one look at a frame is possible
+        return self._clock_ms
 
     def __enter__(self) -> Self:
         return self
@@ -200,7 +243,7 @@ class Perceiver:
         """Looks for faces too small for the view that found none."""
         if self._view is not None:  # the face left the close view: the whole frame comes first
             self._view = None
-            faces = self._faces_in(frame.rgb, None)
+            faces = self._faces_in(frame.rgb, None, self._tick())
             if faces:
                 return faces
         if not self._untried:
@@ -208,15 +251,15 @@ class Perceiver:
         tries = len(self._untried) if self._whole_search else 1
         self._whole_search = False
         for view in [self._untried.pop(0) for _ in range(min(tries, len(self._untried)))]:
-            faces = self._faces_in(frame.rgb, view)
+            faces = self._faces_in(frame.rgb, view, self._tick())
             if faces:
                 self._view = _view_around(faces[0], frame.size)
                 self._untried = []
                 # the landmarker follows faces by their place in its input: show it the view it gets from now on
-                return self._faces_in(frame.rgb, self._view) or faces
+                return self._faces_in(frame.rgb, self._view, self._tick()) or faces
         return ()
 
-    def _faces_in(self, rgb: RgbImage, view: _View | None) -> tuple[Face, ...]:
+    def _faces_in(self, rgb: RgbImage, view: _View | None, clock_ms: int) -> tuple[Face, ...]:
         if view is None:
             view = _View(0, 0, rgb.shape[1], rgb.shape[0])
         part = rgb[view.y : view.y + view.height, view.x : view.x + view.width]
@@ -224,13 +267,12 @@ class Perceiver:
         if scale < 1:
             size = (max(1, round(view.width * scale)), max(1, round(view.height * scale)))
             part = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
-        found = self._detect(np.ascontiguousarray(part))
+        found = self._detect(np.ascontiguousarray(part), clock_ms)
         faces = [self._face(found, number, view) for number in range(len(found.face_landmarks))]
         return tuple(sorted(_distinct(faces), key=_height, reverse=True)[: self._max_faces])
 
-    def _detect(self, rgb: RgbImage) -> Any:
-        self._clock_ms += 1  # more than one look at a frame is possible
-        return self._landmarker.detect_for_video(_image(rgb), self._clock_ms)
+    def _detect(self, rgb: RgbImage, clock_ms: int) -> Any:
+        return self._landmarker.detect_for_video(_image(rgb), clock_ms)
 
     @staticmethod
     def _face(found: Any, number: int, view: _View) -> Face:

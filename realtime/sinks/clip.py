@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import av
+import cv2
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from av.video.reformatter import ColorRange
+from numpy.typing import NDArray
 
 from realtime.errors import SinkError
 from realtime.sinks.output import check_output
@@ -44,6 +46,16 @@ _FEWER_TICKS_HZ = {"gif": 100, "mpeg4": 60_000}  # what these can count
 _HD_HEIGHT = 720  # from here on BT.709, below BT.601: what players assume
 _BT709, _SMPTE170M = 1, 6  # AVCOL_SPC_*, AVCOL_PRI_BT709, AVCOL_TRC_BT709
 _BUFFER_BYTES = 1 << 17
+
+
+def _to_yuv(red: float, blue: float) -> NDArray[np.float64]:
+    """(3, 4): full RGB to limited Y, Cb and Cr, by the shares of red and blue in luma (ITU-R BT.601, BT.709)."""
+    luma = np.array([red, 1 - red - blue, blue])
+    rows = [219 * luma, 112 * (np.array([0, 0, 1]) - luma) / (1 - blue), 112 * (np.array([1, 0, 0]) - luma) / (1 - red)]
+    return np.column_stack([np.array(rows) / 255, [16, 128, 128]])
+
+
+_TO_YUV = {_BT709: _to_yuv(0.2126, 0.0722), _SMPTE170M: _to_yuv(0.299, 0.114)}
 # A second of pictures at most is not on the disk yet. An MP4 has fragments while it is written and is an ordinary one
 # once it is finished; its moov is delayed so that edit lists can put the first picture at 0.
 _CONTAINERS = {
@@ -84,7 +96,6 @@ class ClipFile:
             self._size = size.even
             say(f"{path.name}: this kind of file takes even sizes only, so {size} is cut to {self._size}.")
         self._ticks = _FEWER_TICKS_HZ.get(self._encoder, _TICKS_HZ)
-        self._to_yuv = VideoReformatter()
         self._file: _File | None = None
         self._container: Any = None
         self._sound: Sound | None = None
@@ -153,7 +164,7 @@ class ClipFile:
 
     def _encode(self, picture: Picture, pts: int) -> None:
         if self._palette is None:
-            frame = yuv_frame(picture, self._size, self._to_yuv)
+            frame = yuv_frame(picture, self._size)
         else:
             self._palette.push(_rgb_frame(picture, self._size))
             frame = self._palette.pull()
@@ -200,22 +211,30 @@ class ClipFile:
                 _cut_to_whole_boxes(self._path)
 
 
-def yuv_frame(picture: Picture, size: Size, to_yuv: VideoReformatter) -> Any:
-    """What video encoders take: the upper left `size` of the picture as YUV 4:2:0 of limited range."""
-    return to_yuv.reformat(
-        _rgb_frame(picture, size),
-        format="yuv420p",
-        src_color_range=ColorRange.JPEG,
-        dst_color_range=ColorRange.MPEG,
-        dst_colorspace=Colorspace.ITU709 if size.height >= _HD_HEIGHT else Colorspace.ITU601,
-    )
+def yuv_frame(picture: Picture, size: Size) -> Any:
+    """What video encoders take: the upper left `size` of the picture as YUV 4:2:0 of limited range.
+
+    By OpenCV, in less than half the time of FFmpeg's swscale. Chroma is the mean of two by two pixels.
+    """
+    frame = av.VideoFrame(size.width, size.height, "yuv420p")
+    frame.colorspace, frame.color_range = _space(size), ColorRange.MPEG
+    yuv = cv2.transform(picture.rgb[: size.height, : size.width], _TO_YUV[_space(size)])
+    half = cv2.resize(yuv, ((size.width + 1) // 2, (size.height + 1) // 2), interpolation=cv2.INTER_AREA)
+    for index, (plane, of) in enumerate(zip(frame.planes, (yuv, half, half), strict=True)):
+        rows = np.frombuffer(plane, np.uint8, plane.height * plane.line_size).reshape(plane.height, plane.line_size)
+        rows[:, : plane.width] = cv2.extractChannel(of, index)
+    return frame
 
 
 def tag_colours(context: Any, size: Size) -> None:
     """Tells an encoder, and so every player, which colours `yuv_frame` makes."""
     context.color_range = ColorRange.MPEG
-    context.colorspace = _BT709 if size.height >= _HD_HEIGHT else _SMPTE170M
+    context.colorspace = _space(size)
     context.color_primaries = context.color_trc = _BT709
+
+
+def _space(size: Size) -> int:
+    return _BT709 if size.height >= _HD_HEIGHT else _SMPTE170M
 
 
 def _rgb_frame(picture: Picture, size: Size) -> Any:

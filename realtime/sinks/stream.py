@@ -23,7 +23,6 @@ from urllib.parse import urlsplit
 
 import av
 from av.video.frame import PictureType
-from av.video.reformatter import VideoReformatter
 
 from realtime.card import card
 from realtime.errors import SinkError
@@ -144,7 +143,6 @@ class _Connection:
         self._sound: Sound | None = None
         self._on_connected = connected
         self._clock = clock
-        self._to_yuv = VideoReformatter()
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None
         self._pipe: _Pipe | None = None
@@ -261,7 +259,7 @@ class _Connection:
         pts = max(round((t - self._first_t) * _TICKS_HZ), self._last_pts + 1)
         key = self._last_pts < 0 or pts - self._key_pts >= _KEY_FRAMES_S * _TICKS_HZ
         self._last_pts = pts
-        frame = yuv_frame(picture, self._size, self._to_yuv)
+        frame = yuv_frame(picture, self._size)
         frame.pts, frame.time_base = pts, Fraction(1, _TICKS_HZ)
         frame.pict_type = PictureType.I if key else PictureType.NONE
         if key:

@@ -65,7 +65,7 @@ class OneEuro:
         self._speed = self._speed + _weight(self._derivative_cutoff_hz, dt_s) * (speed - self._speed)
         magnitude = np.abs(self._speed)
         if values.ndim > 1:
-            magnitude = np.linalg.norm(self._speed, axis=-1, keepdims=True)
+            magnitude = np.sqrt(np.einsum("...i,...i", self._speed, self._speed))[..., None]
         moving = np.maximum(magnitude / np.float32(unit) - self._rest_speed, 0)
         cutoff_hz = self._min_cutoff_hz + self._beta * moving
         self._value = np.asarray(self._value + _weight(cutoff_hz, dt_s) * (values - self._value), np.float32)

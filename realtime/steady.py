@@ -8,6 +8,7 @@ and far faces behave alike.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -42,8 +43,10 @@ BLENDSHAPES = (3.0, 8.0, 6.0, 0.3)  # per unit of score a second
 HEAD_SLACK, CALM_SLACK, PROMPT_SLACK, BROW_SLACK = 0.0014, 0.0030, 0.0012, 0.0030
 MASK_STILL_TAU_S, MASK_MOVED_TAU_S = 0.15, 0.004
 MASK_STILL, MASK_MOVED = 0.06, 0.30  # change of the mask that is noise, and that is motion
+CHANGES = np.linspace(0, MASK_MOVED, 256, dtype=np.float32)
 
 Points = NDArray[np.float32]
+Parts = tuple[Points, Points, Points]  # place, size and turn, and what is within a face
 
 
 def _per_point(calm: float, prompt: float, brows: float) -> NDArray[np.float32]:
@@ -142,11 +145,12 @@ class Steady:
         if flow is not None and height > 2:  # one that nobody asked for is the same everywhere
             to_mask = np.array([width / frame.size.width, height / frame.size.height], np.float32)
             before = moved(before, flow * to_mask)
-        change = np.abs(person - before)
-        new = np.clip((change - MASK_STILL) / (MASK_MOVED - MASK_STILL), 0, 1)
+        step = person - before
+        new = np.clip((CHANGES - MASK_STILL) / (MASK_MOVED - MASK_STILL), 0, 1)
         tau_s = MASK_STILL_TAU_S * (MASK_MOVED_TAU_S / MASK_STILL_TAU_S) ** new  # one to the other on a log scale
-        weight = -np.expm1(-dt_s / tau_s)
-        self._person = read_only(np.asarray(before + weight * (person - before), np.float32))
+        weights = -np.expm1(-dt_s / tau_s).astype(np.float32)
+        step *= cv2.LUT(cv2.convertScaleAbs(step, alpha=255 / MASK_MOVED), weights)
+        self._person = read_only(before + step)
         return self._person
 
 
@@ -164,7 +168,7 @@ class _FaceState:
         self.centre = np.zeros(2, np.float32)
         self._anchors: Points | None = None  # (n, 2) about their mean, as first seen: what turns are measured against
         self._turn = 0.0
-        self._seen: Points | None = None  # the last landmarks as perceived
+        self._seen: tuple[Points, Parts] | None = None  # the last landmarks as perceived, and taken apart
         self._place = OneEuro(*HEAD)
         self._form = OneEuro(*HEAD)
         self._within = OneEuro(*_WITHIN_FACE)
@@ -178,10 +182,10 @@ class _FaceState:
         dt_s = now_s - self.seen_s
         self.seen_s = now_s
         if steps is not None and self._seen is not None:
-            self._carry(self._seen, steps)
-        self._seen = face.landmarks
-        place, form, within = self._taken_apart(face.landmarks)
-        self.centre, size = place[0], float(np.exp(2 * form[0, 0]))
+            self._carry(*self._seen, steps)
+        place, form, within = parts = self._taken_apart(face.landmarks)
+        self._seen = face.landmarks, parts
+        self.centre, size = place[0], math.exp(2 * form[0, 0])
 
         place = self._place(place, dt_s, unit=size)
         form = self._form(form, dt_s)
@@ -190,7 +194,7 @@ class _FaceState:
         self._shown_form = form = _follow(self._shown_form, form, HEAD_SLACK)
         self._shown_within = within = _follow(self._shown_within, within, _WITHIN_SLACK)
 
-        landmarks = _rotated(within, 2 * float(form[0, 1])) * np.exp(2 * form[0, 0])
+        landmarks = within @ _turn(2 * float(form[0, 1]), math.exp(2 * form[0, 0]))
         landmarks[:, :2] += place
         scores = self._scores(face.blendshapes, dt_s)
         return replace(
@@ -201,23 +205,24 @@ class _FaceState:
             perceived=face.landmarks,
         )
 
-    def _taken_apart(self, landmarks: Points) -> tuple[Points, Points, Points]:
+    def _taken_apart(self, landmarks: Points) -> Parts:
         """(1, 2) the face's centre in pixels, (1, 2) its size and turn, (478, 3) the points within it, in its heights.
 
         Size and turn count as what they move at the face's rim, half a height from its centre.
         """
-        centre, size = _centre(landmarks), _size(landmarks)
-        turn = self._turned_by(landmarks[ANCHORS, :2] - centre)
-        within = _rotated(landmarks - np.array([*centre, 0], np.float32), -turn) / np.float32(size)
-        return centre[None], np.array([[np.log(size) / 2, turn / 2]], np.float32), within
+        centre = _centre(landmarks)
+        anchors = landmarks[ANCHORS, :2] - centre
+        size, turn = _spread(anchors), self._turned_by(anchors)
+        within = landmarks.copy()
+        within[:, :2] -= centre
+        form = np.array([[math.log(size) / 2, turn / 2]], np.float32)
+        return centre[None], form, within @ _turn(-turn, 1 / size)
 
-    def _carry(self, seen: Points, steps: Points) -> None:
+    def _carry(self, seen: Points, parts: Parts, steps: Points) -> None:
         """Moves what is remembered by what moving the landmarks last `seen` by `steps` makes of them."""
         now = seen.copy()
         now[:, :2] += steps
-        place, form, within = (
-            after - before for before, after in zip(self._taken_apart(seen), self._taken_apart(now), strict=True)
-        )
+        place, form, within = (after - before for before, after in zip(parts, self._taken_apart(now), strict=True))
         self._place.carry(place)
         self._form.carry(form)
         self._within.carry(within)
@@ -259,17 +264,18 @@ def _centre(landmarks: Points) -> Points:
 
 def _size(landmarks: Points) -> float:
     """About a face's height in pixels, from the spread of the anchors."""
-    spread = landmarks[ANCHORS, :2] - _centre(landmarks)
-    return max(SPREAD_TO_HEIGHT * float(np.sqrt((spread**2).sum(axis=1).mean())), 1.0)
+    return _spread(landmarks[ANCHORS, :2] - _centre(landmarks))
 
 
-def _rotated(points: Points, angle: float) -> Points:
-    """A copy with x and y turned by `angle` radians about the origin."""
-    cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-    turned = points.copy()
-    turned[:, 0] = cos * points[:, 0] - sin * points[:, 1]
-    turned[:, 1] = sin * points[:, 0] + cos * points[:, 1]
-    return turned
+def _spread(anchors: Points) -> float:
+    """About a face's height in pixels, from its anchors about their mean."""
+    return max(SPREAD_TO_HEIGHT * math.sqrt(float(np.vdot(anchors, anchors)) / len(anchors)), 1.0)
+
+
+def _turn(angle: float, scale: float) -> Points:
+    """(3, 3): `points @ _turn(...)` are turned by `angle` about the third axis, `scale` times as far off."""
+    cos, sin = scale * math.cos(angle), scale * math.sin(angle)
+    return np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, scale]], np.float32)
 
 
 def _steps(flow: Flow | None, face: Face, frame: Frame) -> Points | None:
@@ -286,8 +292,8 @@ def _follow(shown: Points | None, wanted: Points, slack: float | Points) -> Poin
     if shown is None:
         return wanted
     step = wanted - shown
-    length = np.linalg.norm(step, axis=1, keepdims=True)
-    return np.asarray(shown + step * np.clip(1 - slack / np.maximum(length, 1e-9), 0, None), np.float32)
+    length = np.sqrt(np.einsum("ij,ij->i", step, step))[:, None]
+    return np.asarray(shown + step * np.maximum(1 - slack / np.maximum(length, 1e-9), 0), np.float32)
 
 
 def _thumbnail(gray: GrayImage) -> NDArray[np.float32]:

@@ -1,7 +1,7 @@
 """What gives way when the machine cannot hold the rate: quality in fixed steps, announced, never fluency first.
 
 Comes in: how long each picture took and how much work it was. Goes out: an `Effort`, which the stages read before each
-frame, and how often pictures may begin. On the main thread. A step is taken back only after a while with room to spare,
+frame, and how often frames may be read. On the main thread. A step is taken back only after a while with room to spare,
 and later each time it turned out to be too early, so that the picture does not change to and fro.
 """
 
@@ -12,8 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import expm1
 
+from realtime.loop import Frames
 from realtime.redraw import EVERY_S, Effort
-from realtime.types import Frame, Picture
+from realtime.types import Frame, Missing, Picture
 
 LOAD_TAU_S = 1.0  # that the load is averaged over
 OVER, OVER_S = 0.97, 2.0  # time a picture takes over time there is for it: above for so long, a step is taken
@@ -143,19 +144,10 @@ class Governed:
     at once.
     """
 
-    def __init__(
-        self,
-        draw: Callable[[Frame], Picture],
-        busy_s: Callable[[], float],
-        governor: Governor,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
+    def __init__(self, draw: Callable[[Frame], Picture], busy_s: Callable[[], float], governor: Governor) -> None:
         self._draw = draw
         self._busy_s = busy_s
         self._governor = governor
-        self._clock, self._sleep = clock, sleep
-        self._began_s = clock()
 
     def __call__(self, frame: Frame) -> Picture:
         """The drawn frame."""
@@ -163,14 +155,29 @@ class Governed:
         self._governor.drawn(frame, self._busy_s())
         return picture
 
-    def between(self, then: Callable[[], None]) -> Callable[[], None]:
-        """To be called between two frames: leaves the processor to others where only a share of it may be taken."""
 
-        def rest() -> None:
-            early_s = self._began_s + self._governor.every_s - self._clock()
-            if early_s > 0:
-                self._sleep(early_s)
-            self._began_s = self._clock()
-            then()
+class Paced:
+    """A source that is read as often as the governor's share allows; waits on the thread that reads it.
 
-        return rest
+    Here and not before the drawing: a live frame that had been read would be old by then.
+    """
+
+    def __init__(
+        self,
+        source: Frames[Frame | Missing],
+        governor: Governor,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._source = source
+        self._governor = governor
+        self._clock, self._sleep = clock, sleep
+        self._began_s = clock()
+
+    def read(self) -> Frame | Missing | None:
+        """The source's next frame, when it is time for it."""
+        early_s = self._began_s + self._governor.every_s - self._clock()
+        if early_s > 0:
+            self._sleep(early_s)
+        self._began_s = self._clock()
+        return self._source.read()

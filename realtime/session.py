@@ -20,7 +20,7 @@ from realtime.cores import allowed_cores
 from realtime.errors import EngineError, SinkError, UsageError
 from realtime.filter import Filter
 from realtime.folder import convert_folder
-from realtime.governor import Governed, Governor
+from realtime.governor import Governed, Governor, Paced
 from realtime.hold import Hold
 from realtime.idle import Idle
 from realtime.ink import Ink
@@ -198,15 +198,14 @@ def _run_filter(
         recorder = Recorder(sinks, lambda path: open_recording(path, size, fps, clip, microphone, say), say)
         controls.on_record, controls.recording = recorder.toggle, lambda: recorder is not None and recorder.recording
         depth = 1 if source.live else LOOKED_AHEAD
-        ahead = opened.enter_context(ReadAhead(source, depth))
         governor = Governor(say, live=source.live, share=settings.max_cpu, cores=allowed_cores())
+        ahead = opened.enter_context(ReadAhead(Paced(source, governor), depth))
         hold: Hold | None = None
         if style is None:
             say("Style none: the camera's own picture passes through, undrawn.")
             passing = PassThrough(bool(settings.mirror))
             controls.on_mirror = partial(setattr, passing, "mirror")
             draw: Callable[[Frame], Picture] = stats.timed("compose", passing)
-            between = controls.apply
         else:
             if settings.only != "all":
                 say(f"Only the {settings.only} is drawn: the rest of the picture is the camera's own.")
@@ -221,8 +220,7 @@ def _run_filter(
 
             open_filter = partial(_open_filter, settings, stats, loader, Coming(ahead.peek, depth), governor.effort)
             hold = holding = Hold(open_filter(stylize), lambda: open_filter(opens(loader.last)), say, live=source.live)
-            draw = governed = Governed(hold, lambda: holding.busy_s, governor)
-            between = governed.between(controls.apply)
+            draw = Governed(hold, lambda: holding.busy_s, governor)
             opened.callback(hold.close)
             controls.on_mirror, controls.on_look = hold.mirror, hold.show
             others = [s for s in list_styles(say) if s.name != style.name]
@@ -252,7 +250,7 @@ def _run_filter(
 
         try:
             with stop.on_signals():
-                run_loop(ahead, picture_of, stats.timed("deliver", sinks.send), stats, stop, between)
+                run_loop(ahead, picture_of, stats.timed("deliver", sinks.send), stats, stop, controls.apply)
                 ahead.close()  # first: a source that is still read may come back when nobody watches any more
                 sinks.close()
         finally:

@@ -3,9 +3,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from realtime.governor import STEPS, UNDER_S, Governed, Governor
+from realtime.governor import STEPS, UNDER_S, Governed, Governor, Paced
 from realtime.redraw import EVERY_S
-from realtime.types import Frame, Picture, Size, read_only
+from realtime.types import Frame, Picture, read_only
 
 PICTURE = read_only(np.full((72, 128, 3), 90, np.uint8))
 
@@ -21,8 +21,9 @@ class Machine:
         self.index = 0
         self.said: list[str] = []
         self.governor = Governor(self.said.append, live=live, share=share, cores=cores, cpu_clock=lambda: self.cpu_s)
-        self.governed = Governed(self.draw, lambda: self.busy_s, self.governor, lambda: self.now_s, self.sleep)
-        self.rest = self.governed.between(lambda: None)
+        self.governed = Governed(self.draw, lambda: self.busy_s, self.governor)
+        self.paced = Paced(self, self.governor, lambda: self.now_s, self.sleep)
+        self.fps = 30.0
 
     @property
     def step(self) -> int:
@@ -38,16 +39,19 @@ class Machine:
         self.cpu_s += 1.5 * cost_s
         return Picture(read_only(frame.rgb.copy()), frame.t, frame.grabbed_s, frame.index)
 
+    def read(self) -> Frame:
+        due = int(self.now_s * self.fps) + 1  # the camera's next frame to come
+        self.index = max(self.index + 1, due)
+        self.now_s = max(self.now_s, self.index / self.fps)
+        return Frame(PICTURE, self.index / self.fps, self.now_s, self.index)
+
     def run(self, seconds: float, fps: float = 30) -> list[int]:
         """A camera's newest frames for so long; gives the step of each picture."""
-        steps, until_s = [], self.now_s + seconds
+        steps, until_s, self.fps = [], self.now_s + seconds, fps
         while self.now_s < until_s:
-            self.rest()
-            due = int(self.now_s * fps) + 1  # the next frame to come
-            self.index = max(self.index + 1, due)
-            self.now_s = max(self.now_s, self.index / fps)
-            picture = self.governed(Frame(PICTURE, self.index / fps, self.now_s, self.index))
-            assert picture.size == Size(128, 72)
+            frame = self.paced.read()
+            assert isinstance(frame, Frame) and frame.grabbed_s == self.now_s, "not an old one"
+            self.governed(frame)
             steps.append(self.step)
         return steps
 
@@ -125,7 +129,7 @@ def test_a_share_that_is_enough_changes_nothing() -> None:
 
 def test_two_pictures_worked_on_at_once_may_take_longer_than_the_time_between_them() -> None:
     machine = Machine(0.045)  # of 33 ms, but while one is drawn the next is begun
-    machine.governed = Governed(machine.draw, lambda: 0.6 * machine.busy_s, machine.governor, lambda: machine.now_s)
+    machine.governed = Governed(machine.draw, lambda: 0.6 * machine.busy_s, machine.governor)
     assert set(machine.run(30)) == {0}
 
 

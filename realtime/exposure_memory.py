@@ -61,7 +61,7 @@ class ExposureMemory:
         self._mean += (np.float32(share) * known) * (luma - self._mean)
         share = float(-np.expm1(-max(dt_s, 0.0) / RECENT_TAU_S))
         self._recent += np.float32(share) * (luma - self._recent)
-        wanted = stretch(self._mean)
+        wanted = stretch(self._mean[::2, ::2])
         share = float(-np.expm1(-max(dt_s, 0.0) / tau_s))
         self._exposure = exposure.towards(_within_reach(wanted, exposure), share)
         return self._exposure

@@ -1,17 +1,19 @@
 """Layers kept steady in time, before tone steps make flicker of noise.
 
-Comes in: this frame's `Layers`, the picture they were drawn from, how it moved, and the time since the last. Goes out:
-layers, f32, that average, and then hold, what is drawn from the same things, and follow at once where the picture
-changes. Runs on the filter's thread, one memory a picture region (the frame, each face crop). All that says how much is
-kept is worked out at half the layers' size.
+Comes in: what a generator drew, the picture it drew from, how it moved, and the time since the last. Goes out: layers,
+in 1/256 of a level, that average, and then hold, what is drawn from the same things, and follow at once where the
+picture changes. Runs on the filter's thread, one memory a picture region (the frame, each face crop). All that says how
+much is kept is worked out at half the layers' size.
 """
 
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from realtime.layers import FINE, FineImage, Layers
 from realtime.motion import halved, moved
@@ -53,47 +55,59 @@ class LayerMemory:
         self._mean: FineImage | None = None  # (h, w, 4): flat colour and ink
         self._seen = np.zeros((0, 0, 4), np.uint16)  # (h/2, w/2, 4): the picture, and the age of what is kept
         self._carried_s = 0.0  # since the last layers
+        self._flow: Flow | None = None  # how far the picture moved since
 
     def __call__(
-        self, layers: Layers, dt_s: float, seen: RgbImage, flow: Flow | None = None, live: Mask | None = None
+        self,
+        drawn: NDArray[np.uint8],
+        dt_s: float,
+        seen: RgbImage,
+        flow: Flow | None = None,
+        live: Mask | None = None,
     ) -> Layers:
         """The layers to show, `dt_s` seconds after the last.
 
-        seen: what they were drawn from, their size. flow: how it moved, in its pixels. live: (h/2, w/2) 0..1, where
-        nothing is to be kept.
+        drawn: (h, w, 4), flat colour and ink as a generator gives them. seen: what they were drawn from, their size.
+        flow: how it moved since the last frame, in its pixels. live: (h/2, w/2) 0..1, where nothing is to be kept.
         """
         tau_s = TAU_S * self.steadiness
         if tau_s < 1e-6:
             self.reset()
-            return layers
-        new = cv2.cvtColor(layers.flat, cv2.COLOR_RGB2RGBA)
-        cv2.insertChannel(layers.ink, new, _INK)
+            return _layers(drawn)
         picture = _fine(cv2.cvtColor(halved(seen), cv2.COLOR_RGB2RGBA))
-        if self._mean is None or self._mean.shape != new.shape:
-            self._mean, self._seen = _fine(new), picture
+        if self._mean is None or self._mean.shape != drawn.shape:
+            self.reset()
+            self._mean, self._seen = _fine(drawn), picture
             self._seen[..., _AGE] = _to_age(np.zeros((1, 1), np.float32))
-            return layers
+            return _layers(drawn)
         dt_s, self._carried_s = dt_s + self._carried_s, 0.0
         if dt_s > 0:
-            moves = self._moved_along(flow)
-            weight = self._weight(self._mean, new, picture, dt_s, tau_s, moves, live)
-            self._mean = _mixed(_fine(new), self._mean, weight)
-        return self._shown()
+            self._follow(flow)
+            moves = self._moved_along()
+            weight = self._weight(self._mean, drawn, picture, dt_s, tau_s, moves, live)
+            self._mean = _mixed(_fine(drawn), self._mean, weight)
+        return _layers(self._mean)
 
     def carried(self, flow: Flow | None, dt_s: float) -> Layers:
         """The layers to show for a frame that was not drawn: what is remembered, moved along the flow."""
-        self._carried_s += dt_s
-        self._moved_along(flow)
-        return self._shown()
-
-    def _shown(self) -> Layers:
         assert self._mean is not None, "nothing is remembered"
-        return Layers(cv2.cvtColor(self._mean, cv2.COLOR_RGBA2RGB), cv2.extractChannel(self._mean, _INK))
+        self._carried_s += dt_s
+        self._follow(flow)
+        return _layers(self._mean if self._flow is None else moved(self._mean, self._flow))
 
-    def _moved_along(self, flow: Flow | None) -> GrayImage:
-        """Moves what is remembered; gives where it moved, (h/2, w/2), above 0."""
-        height, width = self._seen.shape[:2]
+    def _follow(self, flow: Flow | None) -> None:
+        """One step more of the picture: what is remembered is moved by all of them at once, which blurs it once."""
         if flow is None or not cv2.countNonZero(flow.reshape(len(flow), -1)):
+            return
+        if self._flow is not None:
+            flow = flow + moved(self._flow, flow * np.float32(flow.shape[1] / (2 * self._seen.shape[1])))
+        self._flow = flow
+
+    def _moved_along(self) -> GrayImage:
+        """Moves what is remembered to where it is now; gives where it moved, (h/2, w/2), above 0."""
+        height, width = self._seen.shape[:2]
+        flow, self._flow = self._flow, None
+        if flow is None:
             return np.zeros((height, width), np.uint8)
         assert self._mean is not None
         self._mean = moved(self._mean, flow)
@@ -104,7 +118,7 @@ class LayerMemory:
     def _weight(
         self,
         mean: FineImage,
-        new: RgbImage,
+        new: NDArray[np.uint8],
         picture: FineImage,
         dt_s: float,
         tau_s: float,
@@ -121,12 +135,12 @@ class LayerMemory:
         changed = _rise(cv2.dilate(change, np.ones((3, 3), np.uint8)), FINE * still, FINE * CHANGED)
         new_here = cv2.bitwise_and(cv2.compare(changed, 1, cv2.CMP_GE), cv2.bitwise_not(moves))
         around = cv2.dilate(new_here, np.ones((AROUND_PX, AROUND_PX), np.uint8)) != 0
-        drawn = cv2.absdiff(
+        apart = cv2.absdiff(
             _every_other(new, np.uint32), cv2.convertScaleAbs(_every_other(mean, np.uint64), alpha=1 / FINE)
         )
-        *flat, ink = cv2.split(cv2.blur(drawn, (3, 3)))
-        drawn = _most(*flat, cv2.convertScaleAbs(ink, alpha=INK_SHARE))
-        changed = cv2.max(changed, _rise(drawn, self.restless * LAYER_STILL, self.restless * LAYER_CHANGED))
+        *flat, ink = cv2.split(cv2.blur(apart, (3, 3)))
+        apart = _most(*flat, cv2.convertScaleAbs(ink, alpha=INK_SHARE))
+        changed = cv2.max(changed, _rise(apart, self.restless * LAYER_STILL, self.restless * LAYER_CHANGED))
         np.clip(changed, 0, 1, out=changed)
         np.copyto(changed, 1, where=around)
         if live is not None:
@@ -144,12 +158,16 @@ class LayerMemory:
         return weight
 
 
-def _fine(levels: RgbImage) -> FineImage:
+def _layers(both: NDArray[Any]) -> Layers:
+    return Layers(cv2.cvtColor(both, cv2.COLOR_RGBA2RGB), cv2.extractChannel(both, _INK))  # NumPy's copies: ten times
+
+
+def _fine(levels: NDArray[np.uint8]) -> FineImage:
     """Whole levels in 1/256."""
     return levels.astype(np.uint16) * np.uint16(FINE)
 
 
-def _every_other(picture: RgbImage | FineImage, pixel: type[np.unsignedinteger]) -> RgbImage | FineImage:
+def _every_other(picture: NDArray[Any], pixel: type[np.unsignedinteger]) -> NDArray[Any]:
     """Every other pixel of every other row; `pixel` is as large as its four channels, which then are copied in one."""
     height, width = (side // 2 for side in picture.shape[:2])
     pixels = np.ascontiguousarray(picture.view(pixel)[: 2 * height : 2, : 2 * width : 2])

@@ -56,11 +56,11 @@ class Generator(Protocol):
 class Drawn:
     """What a generator made of one picture region, or would have.
 
-    layers: None where its last drawing, moved along the flow, still shows what is there. seen, flow: what it draws from
-    and how that moved, at its size.
+    layers: (h, w, 4), flat colour and ink; None where its last drawing, moved along the flow, still shows what is
+    there. seen, flow: what it draws from and how that moved, at its size.
     """
 
-    layers: Layers | None
+    layers: NDArray[np.uint8] | None
     seen: RgbImage
     flow: Flow | None
 
@@ -199,7 +199,7 @@ class Stylize:
         flow = None if scene.flow is None else scene.flow * np.float32(size.width / frame.size.width)
         faces = self._beside.submit(partial(self._begin_faces, scene, exposure, self._crops))
         needed = self._redraw(seen, flow, dt_s, self._every_s(self._effort.room_every_s))
-        room = Drawn(_layers(self._background, seen) if needed else None, seen, flow)
+        room = Drawn(self._background.run(seen) if needed else None, seen, flow)
         return Begun(scene, exposure, room, faces, dt_s, first)
 
     def _every_s(self, wanted_s: float) -> float:
@@ -224,7 +224,7 @@ class Stylize:
         state.to_crop = to_crop
         needed = state.redraw(seen, flow, unseen_s, self._every_s(self._effort.face_every_s))
         assert self._face is not None
-        return DrawnFace(face, to_crop, Drawn(_layers(self._face, seen) if needed else None, seen, flow))
+        return DrawnFace(face, to_crop, Drawn(self._face.run(seen) if needed else None, seen, flow))
 
     def draw(self, begun: Begun) -> Styled:
         """The second half: the drawn frame."""
@@ -304,11 +304,6 @@ def with_mood(finish: Finish, exposure: Exposure) -> Finish:
     """
     light = float(np.clip(exposure.gain**-0.5, MOOD_MIN, 1.0))
     return replace(finish, white=finish.white * round(light / MOOD_STEP) * MOOD_STEP)
-
-
-def _layers(generator: Generator, rgb: RgbImage) -> Layers:
-    out = generator.run(rgb)
-    return Layers(cv2.cvtColor(out, cv2.COLOR_RGBA2RGB), cv2.extractChannel(out, 3))  # 0.1 ms; NumPy's copies: 0.9
 
 
 def face_height(face: Face) -> float:

@@ -6,20 +6,26 @@ from realtime.layer_memory import LayerMemory
 from realtime.layers import FINE, Layers
 from realtime.types import RgbImage
 
+Drawn = NDArray[np.uint8]
+
 SEEN = np.random.default_rng(1).integers(60, 200, (8, 8, 3)).repeat(8, 0).repeat(8, 1).astype(np.uint8)
 
 
-def layers(flat: int, ink: int = 0) -> Layers:
-    return Layers(np.full((64, 64, 3), flat, np.uint8), np.full((64, 64), ink, np.uint8))
+def layers(flat: int, ink: int = 0) -> Drawn:
+    return with_ink(np.full((64, 64, 3), flat, np.uint8), ink)
+
+
+def with_ink(flat: RgbImage, ink: int = 0) -> Drawn:
+    return np.dstack([flat, np.full(flat.shape[:2], ink, np.uint8)])
 
 
 def levels(shown: Layers) -> NDArray[np.float32]:
     return np.asarray(shown.flat / (FINE if shown.flat.dtype == np.uint16 else 1), np.float32)
 
 
-def boiling(number: int) -> Layers:
+def boiling(number: int) -> Drawn:
     noise = np.random.default_rng(number).integers(-4, 5, (64, 64, 3))
-    return Layers((100 + noise).astype(np.uint8), np.zeros((64, 64), np.uint8))
+    return with_ink((100 + noise).astype(np.uint8))
 
 
 def seen(number: int) -> RgbImage:
@@ -63,13 +69,12 @@ def test_where_it_is_live_nothing_is_kept() -> None:
 def test_layers_move_along() -> None:
     memory = LayerMemory()
     picture = np.tile(np.linspace(0, 200, 64).astype(np.uint8)[None, :, None], (64, 1, 3))
-    ink = np.zeros((64, 64), np.uint8)
     for _ in range(40):
-        memory(Layers(picture, ink), 1 / 30, picture)
+        memory(with_ink(picture), 1 / 30, picture)
     step = np.roll(picture, 2, axis=1)
     flow = np.tile(np.array([-2.0, 0.0], np.float32), (64, 64, 1))
     boil = np.clip(step.astype(int) + 5, 0, 255).astype(np.uint8)
-    out = levels(memory(Layers(boil, ink), 1 / 30, step, flow)).astype(int)
+    out = levels(memory(with_ink(boil), 1 / 30, step, flow)).astype(int)
     assert np.abs(out - step)[:, 26:-26].max() <= 2
 
 
@@ -90,7 +95,7 @@ def test_a_frame_that_none_were_drawn_for_shows_what_is_remembered_moved_along()
     memory = LayerMemory()
     ramp = np.tile(np.linspace(0, 200, 64).astype(np.uint8)[None, :, None], (64, 1, 3))
     for _ in range(3):
-        memory(Layers(ramp, np.zeros((64, 64), np.uint8)), 1 / 30, ramp)
+        memory(with_ink(ramp), 1 / 30, ramp)
     np.testing.assert_allclose(levels(memory.carried(None, 1 / 30)), ramp, atol=0.01)
     moved = levels(memory.carried(np.tile(np.array([-2.0, 0.0], np.float32), (64, 64, 1)), 1 / 30))
     np.testing.assert_allclose(moved[:, 4:], ramp[:, 2:-2], atol=0.1)
@@ -137,6 +142,6 @@ def test_a_network_whose_pictures_vary_by_themselves_is_averaged_more() -> None:
         for _ in range(12):
             noise = random.integers(60, 200, (8, 8, 3), np.uint8)  # large patches: no blur takes them away
             flat = np.ascontiguousarray(np.kron(noise, np.ones((8, 8, 1), np.uint8)))
-            shown.append(levels(memory(Layers(flat, np.zeros((64, 64), np.uint8)), 1 / 30, seen)).astype(float))
+            shown.append(levels(memory(with_ink(flat), 1 / 30, seen)).astype(float))
         left.append(np.abs(np.diff(shown[4:], axis=0)).mean())
     assert left[1] < 0.6 * left[0]

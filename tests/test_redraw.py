@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from realtime.layer_memory import LayerMemory
-from realtime.layers import FINE, Layers
+from realtime.layers import FINE
 from realtime.redraw import EVERY_S, Redraw
 from realtime.types import Flow, RgbImage
 
@@ -69,7 +69,7 @@ def test_layers_that_are_carried_move_with_the_flow_and_do_not_grow_older() -> N
     flat = np.zeros((64, 64, 3), np.uint8)
     flat[:, 20:24] = 255
     seen = np.full((64, 64, 3), 90, np.uint8)
-    memory(Layers(flat, flat[..., 0].copy()), 0.0, seen)
+    memory(np.dstack([flat, flat[..., 0]]), 0.0, seen)
     flow = np.zeros((64, 64, 2), np.float32)
     flow[..., 0] = -3
     carried = memory.carried(flow, 1 / 30)

@@ -183,12 +183,12 @@ def _mark_own(
         return
     x0, y0, x1, y1 = within
     part, there = look.inked[y0:y1, x0:x1], look.holes[y0:y1, x0:x1]
-    labels, stats, _ = pieces(part)
-    area = OWN * stats[:, cv2.CC_STAT_AREA]
-    found = np.bincount(labels[_polygon(zone, within, 1).view(np.bool_)], minlength=len(stats)) > area
-    if short is not None and not found[1:].all():
-        near = np.bincount(labels[_polygon(short[0], within, 1).view(np.bool_)], minlength=len(stats))
-        found |= (near > area) & (stats[:, cv2.CC_STAT_WIDTH] < short[1])
+    labels, count = look.labels[y0:y1, x0:x1], len(look.sizes)
+    area = OWN * np.bincount(labels.ravel(), minlength=count)
+    found = np.bincount(labels[_polygon(zone, within, 1).view(np.bool_)], minlength=count) > area
+    if short is not None:
+        near = np.bincount(labels[_polygon(short[0], within, 1).view(np.bool_)], minlength=count)
+        found |= (near > area) & (look.sizes[:, 0] < short[1])
     found[0] = False
     own = (found * value).astype(np.uint8)[labels]
     cv2.max(own, cv2.bitwise_and(_polygon(core, within, value), part), own)

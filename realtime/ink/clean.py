@@ -7,7 +7,7 @@ What is taken off is filled from round about (`filled`). Of an eye that is all i
 neighbourhood; what goes on beyond it is a rim, hair or shadow, and is left where it is no part of the opening. Of
 glasses with clear rims a generator draws a stub of bridge and a scrap of rim, which look like dirt on the face: ink
 where the photo has nothing dark is taken off round the eyes. Thick frames, hair and shadow are dark in the photo and
-stay, and so do whole rims; thin rims that were found are drawn by `glasses`.
+stay, and so do glasses in one piece; thin rims that were found are drawn by `glasses`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ BAG, BAG_LENGTH = 0.32, 0.75  # eye widths below the lids down to which ink shor
 CORE = 0.07  # eye widths beyond the lids within which no ink but the eye's own is kept
 PALE = 0.56  # photo luma over that of the face's skin above which there is no line
 NO_LINE, DARK = 0.7, 0.38  # nor above these shares of the luma around and of the skin's
-RIM_HEIGHT = 0.3  # eye distances: ink that hangs together over more is a rim, bright as it may be in the photo
+GLASSES_WIDTH = 1.1  # eye distances: ink that hangs together over more is both rims, bright as they may be in the photo
 CHEEK = 0.3  # eye distances below the lids, about which lower rims lie
 AROUND = 0.21  # eye distances that are looked at beyond the outermost brow and lid points
 LOOK_PX = 160  # ink is looked at with faces of one to two times this width: a generator draws it no finer
@@ -233,7 +233,7 @@ def _mark_stray(look: _Look, photo: RgbImage, halvings: int, skin: float, share:
         shade = cv2.convertScaleAbs(cv2.blur(gray, (2 * round(0.07 * span) + 1,) * 2), alpha=NO_LINE)
         plain = cv2.min(cv2.compare(darkest, shade, cv2.CMP_GT), cv2.compare(darkest, DARK * skin, cv2.CMP_GT))
         plain = cv2.max(plain, cv2.compare(darkest, PALE * skin, cv2.CMP_GT))
-        scrap = np.where(look.sizes[:, 1] < RIM_HEIGHT * span, round(255 * share), 0).astype(np.uint8)
+        scrap = np.where(look.sizes[:, 0] < GLASSES_WIDTH * span, round(255 * share), 0).astype(np.uint8)
         scrap[0] = 0
         there = look.holes[y0:y1, x0:x1]
         cv2.max(there, cv2.min(scrap[look.labels[y0:y1, x0:x1]], plain), there)

@@ -43,13 +43,18 @@ TURN = 2  # steps of radius a rim may change by from ray to ray
 TURN_COST = 0.006
 
 
+def see_glasses(face: FaceSketch, memory: FaceMemory) -> None:
+    """Looks in the photo for rims and bridge."""
+    every_s = LOOK_EVERY_S if memory.get("glasses worn", 1.0) > 0.02 else LOOK_AGAIN_S
+    if face.detail >= 0.5 and memory.due("glasses worn", every_s):
+        _look(face, _Seat.of(face), memory)
+
+
 def draw_glasses(canvas: Canvas, lines: GrayImage, face: FaceSketch, memory: FaceMemory) -> None:
     """Draws rims and bridge of glasses, where the photo shows some and the generator's ink (`lines`) does not."""
     if face.detail < 0.5:
         return
     seat = _Seat.of(face)
-    if memory.due("glasses worn", LOOK_EVERY_S if memory.get("glasses worn", 1.0) > 0.02 else LOOK_AGAIN_S):
-        _look(face, seat, memory)
     worn = are_worn(memory)
     # Dark lenses need no rims, and what looks like rims round no eyes is something else.
     seen = float(memory["visible 0"] + memory["visible 1"]) / 2
@@ -140,7 +145,7 @@ def _look(face: FaceSketch, seat: _Seat, memory: FaceMemory) -> None:
     height = np.sort(at)[len(at) // 2]
     across = float(np.sort(ridge[np.arange(len(at)), at])[len(at) // 2])
     # Wrinkles and shades cross the nose too, but fainter, or further down, or many of them;
-    bridge = smoothstep(0.11, 0.19, across) * smoothstep(0.24, 0.16, float(BRIDGE_Y[height]))
+    bridge = smoothstep(0.07, 0.14, across) * smoothstep(0.24, 0.16, float(BRIDGE_Y[height]))
     bridge *= smoothstep(-0.15, -0.12, float(BRIDGE_Y[height]))  # nor do frowns between the brows
     bridge *= smoothstep(*NOSE_CLUTTER, _clutter(there, at) / max(across, 0.02))
     sure = memory.get("glasses worn", 0.0)

@@ -18,7 +18,7 @@ from realtime.ink.canvas import Canvas
 from realtime.ink.clean import clean
 from realtime.ink.eyes import draw_eyes, see_eyes
 from realtime.ink.face import sketch_face
-from realtime.ink.glasses import draw_glasses
+from realtime.ink.glasses import draw_glasses, see_glasses
 from realtime.ink.marks import draw_marks
 from realtime.ink.memory import FaceMemory
 from realtime.ink.mouth import draw_mouth
@@ -78,6 +78,7 @@ class Ink:
             if sketch is None:
                 continue
             eyes, seen = see_eyes(sketch, memory)
+            see_glasses(sketch, memory)
             canvas.cleaned.clear()
             clean(canvas, styled.lines, sketch, seen, memory)
             draw_marks(canvas, sketch, memory)

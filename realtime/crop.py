@@ -20,6 +20,8 @@ CROP_PX = 256  # side of the square the face generator works on
 SHRINK_BELOW = 0.8  # crop pixels a frame pixel: below, plain interpolation would skip pixels
 SOFTENED_PX = 5  # side of the Gaussian that softens what is shrunk
 CROP_TO_FACE = 1.6  # crop side over face height: the face fills 5/8 of the crop, hairline and chin lie inside
+RIM_PX = 8  # of the crop, on each side, that is not put back: the soft edge is 0 there
+DRAWN_PX = CROP_PX - 2 * RIM_PX
 HELD_PX = 8.0  # crop pixels by which a corner may be off before the crop moves
 MAX_GROWTH = 6.0  # a drawing of the crop enlarged more than this (a face larger than the frame) gains nothing
 EDGE_PX = 64  # side of the small picture of the soft edge
@@ -128,9 +130,9 @@ def cut(rgb: NDArray[np.uint8], matrix: NDArray[np.float32]) -> NDArray[np.uint8
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Place:
-    """Where a crop's drawing goes in the frame: into this box of whole pixels.
+    """Where the drawing of a crop's middle goes in the frame: into this box of whole pixels.
 
-    side: of the square that the crop is drawn as, in pixels. matrix: (2, 3), from its pixels to the box's.
+    side: of the square that the middle is drawn as, in pixels. matrix: (2, 3), from its pixels to the box's.
     """
 
     left: int
@@ -144,9 +146,11 @@ class Place:
 def place(to_crop: NDArray[np.float32], frame: Size) -> Place | None:
     """Where the drawing of a crop that was cut by `to_crop` goes; None where that is outside of the frame."""
     growth = 1 / float(np.hypot(to_crop[0, 0], to_crop[0, 1]))  # frame pixels a crop pixel
-    side = max(16, round(CROP_PX * min(growth, MAX_GROWTH)))
+    side = max(16, round(DRAWN_PX * min(growth, MAX_GROWTH)))
+    scale = DRAWN_PX / side
     to_frame = invert(to_crop)
-    to_frame[:, :2] *= CROP_PX / side
+    to_frame[:, 2] += to_frame[:, :2].sum(axis=1) * (RIM_PX + 0.5 * scale - 0.5)  # pixel centres
+    to_frame[:, :2] *= scale
     corners = corners_in_frame(to_frame, side)
     left, top = np.maximum(np.floor(corners.min(axis=0)), 0).astype(int)
     right, bottom = np.minimum(np.ceil(corners.max(axis=0)), (frame.width, frame.height)).astype(int)
@@ -158,8 +162,8 @@ def place(to_crop: NDArray[np.float32], frame: Size) -> Place | None:
 
 @lru_cache(maxsize=1)
 def soft_edge() -> Mask:
-    """How much of the face crop is put back: 1 inside, 0 at the crop's edge, as (64, 64) f32 of a superellipse."""
-    axis = (np.arange(EDGE_PX, dtype=np.float32) + 0.5) / (EDGE_PX / 2) - 1
+    """How much of the crop's middle is put back: 1 inside, 0 at its edge, as (64, 64) f32 of a superellipse."""
+    axis = ((np.arange(EDGE_PX, dtype=np.float32) + 0.5) / (EDGE_PX / 2) - 1) * DRAWN_PX / CROP_PX
     radius = (np.abs(axis[None, :]) ** 3 + np.abs(axis[:, None]) ** 3) ** (1 / 3)
     t = np.clip((0.94 - radius) / (0.94 - 0.68), 0, 1)
     return (t * t * (3 - 2 * t)).astype(np.float32)
@@ -167,7 +171,9 @@ def soft_edge() -> Mask:
 
 def edge_matrix(there: Place) -> NDArray[np.float32]:
     """The (2, 3) affine map from pixels of `soft_edge` to those of the box."""
-    return there.matrix * np.array([there.side / EDGE_PX, there.side / EDGE_PX, 1], np.float32)
+    scale = there.side / EDGE_PX
+    shift = there.matrix[:, 2] + there.matrix[:, :2].sum(axis=1) * (0.5 * scale - 0.5)  # pixel centres
+    return np.column_stack([there.matrix[:, :2] * scale, shift])
 
 
 def edge_in_box(there: Place) -> Mask:
@@ -179,7 +185,7 @@ def edge_in_box(there: Place) -> Mask:
     step = max(1, there.side // EDGE_PX)
     width, height = there.right - there.left, there.bottom - there.top
     wide, high = (-(-side // step) + 2 for side in (width, height))
-    matrix = edge_matrix(there) / step
+    matrix = edge_matrix(there) / np.float32(step)
     matrix[:, 2] += 0.5 / step + 0.5  # pixel centres, and one more pixel at each side
     edge = cv2.warpAffine(soft_edge(), matrix, (wide, high), flags=cv2.INTER_LINEAR)
     edge = cv2.resize(edge, (wide * step, high * step), interpolation=cv2.INTER_LINEAR)

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.beside import Beside
-from realtime.crop import CROP_PX, crop_matrix, cut, edge_in_box, held, place
+from realtime.crop import CROP_PX, RIM_PX, crop_matrix, cut, edge_in_box, held, place
 from realtime.exposure import Exposure, apply_exposure
 from realtime.exposure_memory import ExposureMemory
 from realtime.landmarks import EYES, LIPS_OUTER
@@ -259,6 +259,8 @@ class Stylize:
         there = place(of.to_crop, frame.size)
         if there is None:
             return
+        middle = np.s_[RIM_PX:-RIM_PX, RIM_PX:-RIM_PX]
+        layers = Layers(layers.flat[middle], layers.ink[middle])
         drawn, ink = draw_layers(layers, Size(there.side, there.side), finish)
         box = (there.right - there.left, there.bottom - there.top)
         both = cv2.merge([drawn, ink])  # four channels are warped in less time than three

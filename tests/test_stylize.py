@@ -233,6 +233,19 @@ def test_the_crop_stays_while_the_face_hardly_moves_and_is_then_the_faces_own() 
         assert held(before, wanted) is wanted
 
 
+@pytest.mark.parametrize(("height", "turn"), [(60, 0.0), (110, 0.2), (300, -0.1)])
+def test_what_the_face_generator_draws_lies_where_it_was_in_the_frame(height: float, turn: float) -> None:
+    rgb = np.full((360, 640, 3), 20, np.uint8)
+    cv2.circle(rgb, (323, 171), max(4, round(height / 20)), (220, 220, 220), -1)
+    rgb = cv2.GaussianBlur(rgb, (0, 0), 2)
+    room, face = PaintOver(generator_size(FRAME), (0, 0, 0)), Copy(Size(CROP_PX, CROP_PX), (0, 0, 0))
+    drawn = Stylize(room, face, PLAIN)(scene(face_at(320, 170, height, turn), rgb=rgb)).rgb[..., 1]
+    bright = np.clip(drawn[100:].astype(float) - 90, 0, None)
+    y, x = np.mgrid[100:360, 0:640]
+    assert abs((bright * x).sum() / bright.sum() - 323) < 0.1
+    assert abs((bright * y).sum() / bright.sum() - 171) < 0.1
+
+
 def test_the_soft_edge_lies_where_the_face_does_also_where_the_frame_ends() -> None:
     for x, height, turn in ((400, 60, 0.3), (150, 300, -0.4), (430, 900, 0.1)):
         there = place(crop_matrix(face_at(x, 300, height=height, turn=turn).landmarks), Size(800, 600))

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from engines.engine import DeviceGenerator
 from realtime import layer_memory
 from realtime.colours import colour_numbers
-from realtime.crop import CROP_PX, SOFTENED_PX, crop_matrix, edge_matrix, held, part_to_cut, place, soft_edge
+from realtime.crop import CROP_PX, RIM_PX, SOFTENED_PX, crop_matrix, edge_matrix, held, part_to_cut, place, soft_edge
 from realtime.device.layers import ROWS, TABLES, colours, drawn, tables
 from realtime.device.memory import LayerMemory
 from realtime.device.record import recorded
@@ -259,7 +259,8 @@ class StylizeOnDevice:
         there = place(to_crop, self._size)
         if there is None:
             return
-        rgb, ink = drawn(self._face_memory.shown, Size(there.side, there.side), self._tables, *self._fixed)
+        middle = self._face_memory.shown[..., RIM_PX:-RIM_PX, RIM_PX:-RIM_PX]
+        rgb, ink = drawn(middle, Size(there.side, there.side), self._tables, *self._fixed)
         box = Size(there.right - there.left, there.bottom - there.top)
         moved = affine(torch.cat([_levels(rgb), ink], 1), inverted(there.matrix), box)[0]
         share = affine(self._edge, inverted(edge_matrix(there)), box, "zeros")[0, 0, ..., None] * state.presence

@@ -138,6 +138,30 @@ def moved_lids(share: float) -> F32:
     return moved
 
 
+def test_lowered_lashes_leave_no_dark_below_the_drawn_lid() -> None:
+    """A generator paints lashes that hang over the lower lid as dark colour, beyond its ink; a strand of hair stays."""
+    shut = with_opening(LEFT_EYE, 0.2)
+    upper, lower = shut[LEFT_EYE.upper_lid, :2], shut[LEFT_EYE.lower_lid, :2]
+    width = float(np.ptp(upper[:, 0]))
+    lashes, strand = PAPER.copy(), PAPER.copy()
+    hanging = np.concatenate([upper, lower[::-1] + np.array((0, 0.2 * width), np.float32)])
+    cv2.fillPoly(lashes, [np.rint(hanging).astype(np.int32)], (40, 15, 12))
+    x = round(float(lower[4, 0]))
+    cv2.line(
+        strand, (x, round(float(lower[4, 1] - 2 * width))), (x, round(float(lower[4, 1] + 2 * width))), (40, 15, 12), 5
+    )
+    below = (
+        slice(round(float(lower[4, 1] + 0.1 * width)), round(float(lower[4, 1] + 0.2 * width))),
+        slice(x - 2, x + 3),
+    )
+    for drawing, dark in ((lashes, False), (strand, True)):
+        assert (luma(drawing[below]) < 60).any()
+        ink = Ink()
+        ink(styled(drawing=drawing))
+        drawn = luma(ink(styled(shut, t=0.1, drawing=drawing)).rgb[below])
+        assert bool((drawn < 60).any()) == dark
+
+
 def test_a_wink_that_landmarks_show_half_shut_is_drawn_shut() -> None:
     """MediaPipe keeps up to two fifths of an eye's openness in a wink."""
     ink = Ink()

@@ -4,10 +4,11 @@ Comes in: a canvas, the generator's ink, a `FaceSketch`, how far each eye is to 
 those lines, and without stray ones. Filter's thread.
 
 What is taken off is filled from round about (`filled`). Of an eye that is all ink that hangs together within its lids'
-neighbourhood; what goes on beyond it is a rim, hair or shadow, and is left where it is no part of the opening. Of
-glasses with clear rims a generator draws a stub of bridge and a scrap of rim, which look like dirt on the face: ink
-where the photo has nothing dark is taken off round the eyes. Thick frames, hair and shadow are dark in the photo and
-stay, and so do glasses in one piece; thin rims that were found are drawn by `glasses`.
+neighbourhood, and what hangs from its opening nearly black in flat colour, as lowered lashes do; what goes on beyond it
+is a rim, hair or shadow, and is left where it is no part of the opening. Of glasses with clear rims a generator draws a
+stub of bridge and a scrap of rim, which look like dirt on the face: ink where the photo has nothing dark is taken off
+round the eyes. Thick frames, hair and shadow are dark in the photo and stay, and so do glasses in one piece; thin rims
+that were found are drawn by `glasses`.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ INKED = 24  # of 255
 OWN = 0.6  # of a piece of ink has to lie in an eye's neighbourhood for all of it to be the eye's
 ABOVE, BELOW, ASIDE = 0.18, 0.12, 0.14  # the neighbourhood: eye widths beyond the lids
 BAG, BAG_LENGTH = 0.32, 0.75  # eye widths below the lids down to which ink shorter than this is a bag's, no rim's
+LASHES = 0.3  # of the luma of the drawing's skin: as dark are lashes in flat colour
 CORE = 0.07  # eye widths beyond the lids within which no ink but the eye's own is kept
 PALE = 0.56  # photo luma over that of the face's skin above which there is no line
 NO_LINE, DARK = 0.7, 0.38  # nor above these shares of the luma around and of the skin's
@@ -90,17 +92,21 @@ def clean(canvas: Canvas, lines: GrayImage, face: FaceSketch, seen: list[float],
         face.down,
     )
     bare = (1 - are_worn(memory)) * sum(seen) / len(seen)  # before hidden eyes there are dark lenses, with rims
+    part = canvas.rgb[there]
+    small = halved(part, halvings)
+    gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+    dark = cv2.threshold(gray, LASHES * face.skin_luma, 255, cv2.THRESH_BINARY_INV)[1]
     for eye, visible in zip(EYES, seen, strict=True):
         _mark_eye(look, eye, visible)
+        _mark_lashes(look, dark, eye, visible)  # type: ignore[arg-type]
     _mark_mouth(look)
     _mark_stray(look, face.photo[there], halvings, face.photo_skin, bare)
     if not cv2.hasNonZero(look.holes):
         return
     reach = 2 * round((0.009 * face.width + 0.4) / size) + 1
     holes = cv2.dilate(look.holes, np.ones((reach, reach), np.uint8))
-    part = canvas.rgb[there]
     further = max(0, round(math.log2(look.width / FILL_PX)))
-    colour = filled(halved(part, halvings), holes, further)
+    colour = filled(small, holes, further)
     nose = min(max(int(look.points[NOSE_TIP, 1]), 0), len(holes))
     for top, rows in ((0, holes[:nose]), (nose, holes[nose:])):  # hardly anything between eyes and mouth changes
         if not rows.size or not cv2.hasNonZero(rows):
@@ -162,6 +168,25 @@ def _mark_eye(look: _Look, eye: EyePoints, visible: float) -> None:
     core = np.concatenate([upper - down * CORE, (lower + down * CORE)[::-1]])
     opening = np.concatenate([upper, lower[::-1]])
     _mark_own(look, zone, core, opening, round(255 * visible), 0.35 * width, (under, BAG_LENGTH * width))
+
+
+def _mark_lashes(look: _Look, dark: GrayImage, eye: EyePoints, visible: float) -> None:
+    """Marks, with `visible`, the pieces of `dark` (255, else 0) that hang from the opening and end soon below it."""
+    upper, lower = look.points[eye.upper_lid], look.points[eye.lower_lid]
+    width = length(upper[-1] - upper[0])
+    zone, opening = (np.concatenate([upper, (lower + look.down * (k * width))[::-1]]) for k in (BAG, 0))
+    within = box_of(zone, 0.35 * width, dark.shape)
+    if within is None or visible < 0.02:
+        return
+    labels, stats, _ = pieces(dark[within[1] : within[3], within[0] : within[2]])
+    inside, hanging = (
+        np.bincount(labels[_polygon(outline, within, 1).view(np.bool_)], minlength=len(stats))
+        for outline in (zone, opening)
+    )
+    found = (hanging > 0) & (inside > OWN * stats[:, cv2.CC_STAT_AREA])
+    found[0] = False
+    there = look.holes[within[1] : within[3], within[0] : within[2]]
+    cv2.max(there, (found * round(255 * visible)).astype(np.uint8)[labels], there)
 
 
 def _mark_own(

@@ -22,7 +22,7 @@ SOFTENED_PX = 5  # side of the Gaussian that softens what is shrunk
 CROP_TO_FACE = 1.6  # crop side over face height: the face fills 5/8 of the crop, hairline and chin lie inside
 RIM_PX = 8  # of the crop, on each side, that is not put back: the soft edge is 0 there
 DRAWN_PX = CROP_PX - 2 * RIM_PX
-HELD_PX = 8.0  # crop pixels by which a corner may be off before the crop moves
+HELD_PX = 16.0  # crop pixels by which a corner may be off: generators have learnt shifts by as much
 MAX_GROWTH = 6.0  # a drawing of the crop enlarged more than this (a face larger than the frame) gains nothing
 EDGE_PX = 64  # side of the small picture of the soft edge
 WIDTH_TO_HEIGHT = 1.25  # a frontal face's height over its width: stands in for the height of a bowed head
@@ -49,15 +49,18 @@ def crop_matrix(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def held(before: NDArray[np.float32] | None, wanted: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The (2, 3) map of `before` for as long as it shows nearly the same crop as the `wanted` one, else that.
+    """The (2, 3) map of `before`, moved towards the `wanted` one until no corner is more than `HELD_PX` off.
 
-    A crop that moves with every tremble of the landmarks samples the picture otherwise in each frame, and lines shake.
+    The very same array where it stays. A crop that moves with every tremble of the landmarks samples the picture
+    otherwise in each frame, and lines shake.
     """
     if before is None:
         return wanted
     there = corners_in_frame(invert(wanted), CROP_PX) @ before[:, :2].T + before[:, 2]
-    off = np.abs(there - corners_in_frame(np.eye(2, 3, dtype=np.float32), CROP_PX))
-    return before if float(off.max()) <= HELD_PX else wanted
+    off = float(np.abs(there - corners_in_frame(np.eye(2, 3, dtype=np.float32), CROP_PX)).max())
+    if off <= HELD_PX:
+        return before
+    return np.asarray(before + np.float32(1 - HELD_PX / off) * (wanted - before), np.float32)
 
 
 def invert(matrix: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -223,14 +223,19 @@ def test_the_crop_is_upright_centred_and_of_fixed_scale() -> None:
         assert invert(matrix) @ there == pytest.approx((123, 45), abs=0.05)
 
 
-def test_the_crop_stays_while_the_face_hardly_moves_and_is_then_the_faces_own() -> None:
+def test_the_crop_stays_while_the_face_hardly_moves_and_is_then_dragged_along() -> None:
     scale = CROP_PX / (1.6 * 150)
-    before = held(None, crop_matrix(face_at(400, 300, height=150).landmarks))
-    near = crop_matrix(face_at(400 + 0.9 * HELD_PX / scale, 300, height=150).landmarks)
-    assert held(before, near) is before
-    for far in (face_at(400 + 1.1 * HELD_PX / scale, 300, height=150), face_at(400, 300, height=150, turn=0.1)):
-        wanted = crop_matrix(far.landmarks)
-        assert held(before, wanted) is wanted
+
+    def crop_at(step: float, turn: float = 0.0) -> NDArray[np.float32]:
+        """Of a face that moved to the right by `step` pixels of the crop."""
+        return crop_matrix(face_at(400 + step / scale, 300, height=150, turn=turn).landmarks)
+
+    before = held(None, crop_at(0))
+    assert held(before, crop_at(0.9 * HELD_PX)) is before
+    np.testing.assert_allclose(held(before, crop_at(HELD_PX + 5)), crop_at(5), atol=1e-2)
+    turned = held(before, crop_at(0, 0.2))
+    np.testing.assert_allclose(np.hypot(*turned[0, :2]), scale, rtol=0.02)
+    assert held(turned, crop_at(0, 0.2)) is turned or np.abs(held(turned, crop_at(0, 0.2)) - turned).max() < 0.5
 
 
 @pytest.mark.parametrize(("height", "turn"), [(60, 0.0), (110, 0.2), (300, -0.1)])

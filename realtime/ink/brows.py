@@ -51,10 +51,11 @@ def _draw_brow(canvas: Canvas, face: FaceSketch, memory: FaceMemory, middle: Poi
     if alpha < 0.01:
         return
     colour = face.drawn(tone) * np.float32(0.74) + face.ink * np.float32(0.12)
-    lids = (face.points[eye.outer_corner] + face.points[eye.inner_corner]) / 2
-    raised = float((middle.mean(0) - lids) @ face.down) / face.width
-    usual = memory.ease_share(f"brow height {side}", raised, HEIGHT_TAU_S)
-    middle = middle + (face.expression - 1) * (raised - usual) * face.width * face.down
+    if face.expression != 1:
+        lids = (face.points[eye.outer_corner] + face.points[eye.inner_corner]) / 2
+        raised = float((middle.mean(0) - lids) @ face.down) / face.width
+        usual = memory.ease_share(f"brow height {side}", raised, HEIGHT_TAU_S)
+        middle = middle + (face.expression - 1) * (raised - usual) * face.width * face.down
     canvas.fill(_outline(middle, half, shape), colour, 0.92 * alpha, 0.0022 * face.width)
 
 

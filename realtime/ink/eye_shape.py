@@ -154,7 +154,8 @@ def _shape_eye(
     stretch = 1 + (WIDTH_GROWTH - 1) * grow
     size = place.radius * (1 + (IRIS_GROWTH - 1) * eye_scale)
     # Beside the lids as they are now: what holds the landmarks calm holds lids and iris back by different steps.
-    lag = (face.perceived - face.points)[[points.iris_centre, points.outer_corner, points.inner_corner]]
+    three = [points.iris_centre, points.outer_corner, points.inner_corner]
+    lag = face.perceived[three] - face.points[three]
     shift = memory.get(f"iris shift {side}", 0.0) * width + float((lag[0] - (lag[1] + lag[2]) / 2) @ right)
     iris = face.points[points.iris_centre] + shift * right
     # White above an iris is a stare: none is drawn that the person does not show.

@@ -384,6 +384,14 @@ def test_eyes_as_pale_as_their_white_are_seen() -> None:
     assert min(Cues.of(sketch, eye).likeness for eye in shape_eyes(sketch, memory)) > 0.5
 
 
+def test_bright_whites_in_a_dark_face_are_no_glare() -> None:
+    ink = Ink()
+    ink(styled(photo=with_irises((105, 64, 48), (26, 20, 18), (196, 186, 178)), drawing=np.full_like(PHOTO, 90)))
+    memory = ink.memory_of(0)
+    assert memory is not None
+    assert min(memory["visible 0"], memory["visible 1"]) > 0.9
+
+
 def test_eyes_that_shine_through_dark_glasses_are_not_drawn() -> None:
     photo, lens = PHOTO.copy(), np.zeros(PHOTO.shape[:2], np.uint8)
     span = float(np.linalg.norm(LANDMARKS[LEFT_EYE.iris_centre, :2] - LANDMARKS[RIGHT_EYE.iris_centre, :2]))

@@ -26,6 +26,7 @@ from realtime.ink.measure import (
 from realtime.ink.memory import FaceMemory
 
 GLARE = (1.0, 1.2)  # white minus iris over the skin's brightness
+NO_DISC = (0.45, 0.3)  # likeness: beside dark skin a white is as bright as a lens's glare, but has an iris in it
 LENS = (0.20, 0.28)  # luma of the skin below the less dark eye over that of bare skin: dark glasses below
 BARE = np.array([4, 5, 195, 36, 266, 50, 280, 205, 425], np.intp)  # nose and cheeks, mostly below glasses
 BLUE_IRIS = (1.1, 1.25)  # blue over red of an iris over that of the white
@@ -151,10 +152,10 @@ def evidence(cues: list[Cues]) -> list[float]:
 
     Dark glasses cover both eyes, so each eye has a say for the other, and skin that is very dark on one side hides
     both, unless an eye is unmistakable; but skin that is so much darker round both than nose and cheeks lies behind a
-    lens, even where an eye shines through. No white is so much brighter than its iris as a lens's glare.
+    lens, even where an eye shines through. A lens's glare is brighter than most whites, and no ring round an iris.
     """
     lit = smoothstep(0.22, 0.38, min(c.ring for c in cues))
-    glare = smoothstep(*GLARE, max(c.contrast for c in cues))
+    glare = max(smoothstep(*GLARE, c.contrast) * smoothstep(*NO_DISC, c.likeness) for c in cues)
     bare = smoothstep(*LENS, max(c.bare for c in cues))
     found = []
     for own, other in ((cues[0], cues[1]), (cues[1], cues[0])):
@@ -238,7 +239,7 @@ def iris_colour(face: FaceSketch, light: Light, memory: FaceMemory) -> Colour:
     pale = light_one * (1 - deep)
     cool = pale * max(blue, smoothstep(1.0, 1.2, bluer), smoothstep(*PALER, level) * smoothstep(*AMBER, bluer))
     # Small dark irises come out of a camera as good as black: most of them are brown.
-    dark = 0.5 * max(smoothstep(0.45, 0.22, float(luma(ratio))), deep)
+    dark = 0.5 * max(smoothstep(0.45, 0.22, min(float(luma(ratio)), 1.3 * level)), deep)
     colourless = smoothstep(*PLAIN_VIVID, _vivid(light.photo))
     dark *= smoothstep(0.1, 0.25, 1 - float(light.photo.min() / light.photo.max()))  # but in a picture without colour
     dark *= 1 - (1 - deep) * blue * smoothstep(*DARK_BLUE, level)

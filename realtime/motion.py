@@ -121,7 +121,7 @@ def _from_to(values: Mask, low: float, high: float) -> Mask:
 
 
 def moved(picture: NDArray[Any], flow: Flow) -> NDArray[Any]:
-    """`picture` (h, w) or (h, w, channels), u8 or f32, moved along a flow of its own pixels, at any flow size."""
+    """`picture` (h, w) or (h, w, channels), u8, u16 or f32, moved along a flow of its own pixels, at any flow size."""
     height, width = picture.shape[:2]
     steps = cv2.resize(flow, (width, height))
     how = cv2.INTER_LINEAR | cv2.WARP_RELATIVE_MAP

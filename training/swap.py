@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from training.student import Student
 
 # In the order of computing. Before the middle they see ever larger shapes, after it they draw ever finer ones.
-LAYERS = ("to_half", "to_quarter", "to_eighth", "to_sixteenth", "up_eighth", "up_quarter", "up_half", "edges", "layers")
+LAYERS = (
+    "to_half", "to_quarter", "to_eighth", "to_sixteenth", "join_eighth", "up_eighth", "join_quarter", "up_quarter",
+    "join_half", "up_half", "pixels", "edges", "picture", "layers",
+)  # fmt: skip
 
 
 def swapped(first: Student, second: Student, at: str) -> Student:

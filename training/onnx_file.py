@@ -69,8 +69,8 @@ def student_from_onnx(path: Path) -> Student:
             raise ValueError
     except Exception as error:  # whatever a damaged file makes the parser raise
         raise UsageError(
-            f"{path} cannot be built upon: its network has another shape than training/student.py has now; give a style "
-            "that was trained with it."
+            f"{path} cannot be built upon: its network has another shape than training/student.py now has; give a "
+            "style that was trained with it."
         ) from error
     student.load_state_dict({n.removeprefix(_PREFIX): torch.from_numpy(w.copy()) for n, w in weights.items()})
     return student.eval()

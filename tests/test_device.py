@@ -1,7 +1,7 @@
 """The device path on torch's CPU device against the OpenCV path; on a GPU with `make gpu`.
 
-Tolerance: at least 46 dB, 99.9 % of the values within 8 levels, of ink 12. The two round in different places, and tone steps turn
-a difference of one level into a few.
+Tolerance: at least 46 dB, 99.9 % of the values within 8 levels, of ink 12. The two round in different places, and tone
+steps turn a difference of one level into a few.
 """
 
 from __future__ import annotations

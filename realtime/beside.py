@@ -13,6 +13,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+LEAVE_S = 2.0
+
 
 class Beside:
     """Unlike an executor's, its thread never keeps the process from ending. It starts with the first call."""
@@ -20,7 +22,7 @@ class Beside:
     def __init__(self, name: str) -> None:
         self._name = name
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._started = False
+        self._thread: threading.Thread | None = None
 
     def submit(self, call: Callable[[], T]) -> Future[T]:
         """Makes the call as soon as those before it are through; the future raises what it raises."""
@@ -32,15 +34,17 @@ class Beside:
             except BaseException as error:  # a native library's panic must not end the thread in silence either
                 future.set_exception(error.with_traceback(None))  # which would keep the frame
 
-        if not self._started:
-            self._started = True
-            threading.Thread(target=self._run, name=self._name, daemon=True).start()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            self._thread.start()
         self._calls.put(made)
         return future
 
     def close(self) -> None:
-        """Ends the thread after the calls that were asked for."""
+        """Ends the thread after the calls that were asked for, and waits for it, but not for one that hangs."""
         self._calls.put(None)
+        if self._thread is not None:
+            self._thread.join(LEAVE_S)
 
     def _run(self) -> None:
         while (call := self._calls.get()) is not None:

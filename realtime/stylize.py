@@ -166,7 +166,7 @@ class Stylize:
         self._forget_drawn()
 
     def close(self) -> None:
-        """Ends the thread beside."""
+        """Ends the thread beside, and waits for what it is at."""
         self._beside.close()
 
     def _forget_seen(self) -> None:

@@ -104,7 +104,9 @@ def _believed(now: GrayImage, before: GrayImage, flow: Flow) -> Mask:
     sure = _from_to(still, MORE_THAN_NOISE * noise, SURELY_MORE * noise)
     better = _from_to(EASIER * sure - left, -EXPLAINS_NOT, -EXPLAINS)
     long = _from_to(cv2.magnitude(flow[..., 0], flow[..., 1]), STILL_PX, 2 * STILL_PX)
-    return _from_to(cv2.blur(better * long, (3, 3)), 0.4, 0.9)  # exactly none in what is not sure
+    # Exactly none in what is not sure; at the rim, where half of the places around are the other half mirrored, noise
+    # is sure now and then: what lies beyond counts as standing still.
+    return _from_to(cv2.blur(better * long, (3, 3), borderType=cv2.BORDER_CONSTANT), 0.4, 0.9)
 
 
 def _mean_around(change: GrayImage) -> Mask:

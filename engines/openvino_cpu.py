@@ -66,6 +66,8 @@ class OpenVinoEngine:
             ) from error
         self._request: Any = compiled.create_infer_request()
         self._one = threading.Lock()  # for its tensors: a style may draw all with one network
+        # The bindings set themselves up in the first call, and two first calls at once wait for each other for ever.
+        self.run(np.zeros((size.height, size.width, 3), np.uint8))
 
     def run(self, rgb: RgbImage) -> NDArray[np.uint8]:
         """(h, w, 3) RGB u8 to (h, w, channels) u8."""

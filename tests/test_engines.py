@@ -496,3 +496,12 @@ print("backend", "openvino_telemetry.backend" in sys.modules)
     run = subprocess.run([sys.executable, "-c", program], cwd=root, env=environment, capture_output=True, text=True)
     assert run.stdout == "backend False\n", run.stderr
     assert list(home.rglob("*onnxruntime*")) == []  # where its reports wait to be sent
+
+
+def test_an_engine_has_run_once_when_it_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else two engines' first runs may meet on two threads, and OpenVINO's bindings then wait for each other."""
+    seen: list[tuple[int, ...]] = []
+    monkeypatch.setattr(OpenVinoEngine, "run", lambda self, rgb: seen.append(rgb.shape))
+    model = Path(select.__file__).parent / "models" / "webtoon-face.onnx"
+    OpenVinoEngine(model, Size(256, 256), "fp32")
+    assert seen == [(256, 256, 3)]

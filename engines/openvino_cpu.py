@@ -53,13 +53,8 @@ class OpenVinoEngine:
             network = core.read_model(model)
             self.channels = check_generator(model, _ports(network.inputs), _ports(network.outputs), size)
             network.reshape([1, 3, size.height, size.width])
-            hints = {
-                "INFERENCE_PRECISION_HINT": "f32" if precision == "fp32" or "bf16" not in precisions() else "bf16",
-                "INFERENCE_NUM_THREADS": thread_count(),
-                "PERFORMANCE_HINT": "LATENCY",
-                "ENABLE_CPU_PINNING": False,
-            }
-            compiled = core.compile_model(_with_u8_ends(network), "CPU", hints)
+            floats = "f32" if precision == "fp32" or "bf16" not in precisions() else "bf16"
+            compiled = core.compile_model(_with_u8_ends(network), "CPU", _hints(floats, thread_count()))
         except RuntimeError as error:
             raise EngineError(
                 f"OpenVINO cannot load the generator {model}: restore the file, or use --engine onnxruntime."
@@ -106,12 +101,7 @@ class LandmarkNetwork:
     def _compiled(self, task: Path) -> Any:
         openvino = _openvino()
         core = openvino.Core()
-        hints = {
-            "INFERENCE_PRECISION_HINT": "f32",
-            "INFERENCE_NUM_THREADS": 1,
-            "PERFORMANCE_HINT": "LATENCY",
-            "ENABLE_CPU_PINNING": False,
-        }
+        hints = _hints("f32", threads=1)
         task_hash = hashlib.sha256(task.read_bytes()).hexdigest()
         made_from = f"{task_hash} openvino {openvino.get_version()} {processor()} {hints}"
         if (network := kept(_LANDMARKS, made_from)) is not None:
@@ -150,6 +140,16 @@ def _openvino() -> Any:
     import openvino
 
     return openvino
+
+
+def _hints(floats: str, threads: int) -> dict[str, Any]:
+    """How to compile. Not bound to a core: two networks at once would be bound to the same one."""
+    return {
+        "INFERENCE_PRECISION_HINT": floats,
+        "INFERENCE_NUM_THREADS": threads,
+        "PERFORMANCE_HINT": "LATENCY",
+        "ENABLE_CPU_PINNING": False,
+    }
 
 
 def _with_u8_ends(network: Any) -> Any:

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.layers import FINE, FineImage, Layers
+from realtime.layers import FINE, FineImage, Layers, fine_levels
 from realtime.motion import halved, moved
 from realtime.types import Flow, GrayImage, Mask, RgbImage
 
@@ -74,10 +74,10 @@ class LayerMemory:
         if tau_s < 1e-6:
             self.reset()
             return _layers(drawn)
-        picture = _fine(cv2.cvtColor(halved(seen), cv2.COLOR_RGB2RGBA))
+        picture = fine_levels(cv2.cvtColor(halved(seen), cv2.COLOR_RGB2RGBA))
         if self._mean is None or self._mean.shape != drawn.shape:
             self.reset()
-            self._mean, self._seen = _fine(drawn), picture
+            self._mean, self._seen = fine_levels(drawn), picture
             self._seen[..., _AGE] = _to_age(np.zeros((1, 1), np.float32))
             return _layers(drawn)
         dt_s, self._carried_s = dt_s + self._carried_s, 0.0
@@ -85,7 +85,7 @@ class LayerMemory:
             self._follow(flow)
             moves = self._moved_along()
             weight = self._weight(self._mean, drawn, picture, dt_s, tau_s, moves, live)
-            self._mean = _mixed(_fine(drawn), self._mean, weight)
+            self._mean = _mixed(fine_levels(drawn), self._mean, weight)
         return _layers(self._mean)
 
     def carried(self, flow: Flow | None, dt_s: float) -> Layers:
@@ -160,11 +160,6 @@ class LayerMemory:
 
 def _layers(both: NDArray[Any]) -> Layers:
     return Layers(cv2.cvtColor(both, cv2.COLOR_RGBA2RGB), cv2.extractChannel(both, _INK))  # NumPy's copies: ten times
-
-
-def _fine(levels: NDArray[np.uint8]) -> FineImage:
-    """Whole levels in 1/256."""
-    return levels.astype(np.uint16) * np.uint16(FINE)
 
 
 def _every_other(picture: NDArray[Any], pixel: type[np.unsignedinteger]) -> NDArray[Any]:

@@ -116,9 +116,9 @@ def draw_layers(layers: Layers, size: Size, finish: Finish) -> tuple[RgbImage, G
     All of it is in parts of a level: of whole levels, sharpening and steps make contours that crawl as things move.
     """
     to = (size.width, size.height)
-    planes = cv2.split(cv2.transform(_fine(_simplified(layers.flat, finish)), _TO_YCRCB))
+    planes = cv2.split(cv2.transform(fine_levels(_simplified(layers.flat, finish)), _TO_YCRCB))
     luma, *chroma = graded(planes, finish)
-    ink = _fine(_grown(layers.ink, finish), INK_FINE)
+    ink = fine_levels(_grown(layers.ink, finish), INK_FINE)
     tones, line_keep, lines = _picture_tables(finish)
 
     around = np.ones((5, 5), np.uint8)
@@ -152,8 +152,8 @@ def draw_layers(layers: Layers, size: Size, finish: Finish) -> tuple[RgbImage, G
     return rgb, cv2.convertScaleAbs(large_keep, alpha=-255 / 65535 / finish.ink_depth, beta=255 / finish.ink_depth)
 
 
-def _fine(levels: Levels, units: int = FINE) -> FineImage:
-    """In so many units a level."""
+def fine_levels(levels: Levels, units: int = FINE) -> FineImage:
+    """Levels of 0..255, u8 or already in 1/256, in so many units a level."""
     if levels.dtype == np.uint8:
         return levels.astype(np.uint16) * np.uint16(units)
     return levels if units == FINE else cv2.addWeighted(levels, units / FINE, levels, 0, 0)

@@ -58,7 +58,7 @@ class _Failed:
     """A frame that could not be perceived."""
 
     frame: Frame
-    error: Exception
+    error: BaseException
 
 
 class LookAhead:
@@ -175,17 +175,15 @@ class LookAhead:
                 if frame is None or self._held or self._after is not after:
                     continue
                 self._at = frame
-            looked: Looked | _Failed | None = None
+            looked: Looked | _Failed
             try:
                 looked = self._look(frame)
-            except Exception as error:
+            except BaseException as error:  # a native library's panic must not end the thread in silence either
                 looked = _Failed(frame, error.with_traceback(None))  # which would keep the frame
-            finally:
-                with self._changed:
-                    if looked is not None:
-                        self._ready.append(looked)
-                    self._after, self._at = frame, None
-                    self._changed.notify_all()
+            with self._changed:
+                self._ready.append(looked)
+                self._after, self._at = frame, None
+                self._changed.notify_all()
             del frame, looked, after  # they must not live on until the next one comes
 
     def _wanted(self, depth: int) -> Frame | None:

@@ -91,7 +91,7 @@ class OpenStyle:
 
     def begin(self, scene: Scene) -> Begun | Scene:
         """As `Drawing.begin`."""
-        if self._stage is None:
+        if self._stage is None:  # first on the thread that draws: a GPU's streams and recordings are made here
             look, style = self._shown
             finish = with_strength(style.finish, look.strength)
             self._stage = open_stylize(

@@ -27,7 +27,7 @@ from realtime.exposure_memory import ExposureMemory
 from realtime.landmarks import EYES, LIPS_OUTER
 from realtime.layer_memory import LayerMemory
 from realtime.layers import Finish, Layers, draw_layers
-from realtime.motion import flow_in_crop
+from realtime.motion import flow_in_crop, halved
 from realtime.redraw import Effort, Redraw
 from realtime.settings import Look
 from realtime.styles import Style
@@ -121,9 +121,8 @@ def shrunk(rgb: RgbImage, size: Size) -> RgbImage:
     sharp; a drawing differs from that of the mean by as much as with sensor noise of one level.
     """
     to = (size.width, size.height)
-    if (half := half_first(Size(rgb.shape[1], rgb.shape[0]), size)) is not None:
-        rgb = cv2.resize(rgb, (half.width, half.height), interpolation=cv2.INTER_AREA)
-        return cv2.resize(rgb, to, interpolation=cv2.INTER_CUBIC)
+    if half_first(Size(rgb.shape[1], rgb.shape[0]), size) is not None:
+        return cv2.resize(halved(rgb), to, interpolation=cv2.INTER_CUBIC)
     return cv2.resize(rgb, to, interpolation=cv2.INTER_AREA)
 
 

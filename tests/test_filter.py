@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from realtime.compose import Compose
 from realtime.cross_fade import FADE_S
@@ -296,3 +297,24 @@ def test_everything_is_worked_out_at_the_size_that_the_effort_allows() -> None:
     effort.scale = 1.0
     a_filter(replace(frame, t=1 / 30, index=1))
     assert draw.size == frame.size
+
+
+def test_a_panic_of_a_native_library_while_looking_ahead_is_its_frames_and_the_thread_goes_on() -> None:
+    class Panic(BaseException):
+        pass
+
+    class Panicking(Perceive):
+        def __call__(self, frame: Frame) -> Scene:
+            if frame.index == 1:
+                raise Panic
+            return super().__call__(frame)
+
+    perceive, draw = Panicking(), Draw()
+    source, a_filter = drawn_ahead("aaaa", perceive, draw, Background())
+    a_filter(source.read())
+    with pytest.raises(Panic):
+        a_filter(source.read())
+    a_filter.reset()
+    assert [a_filter(source.read()).index for _ in range(2)] == [2, 3]
+    assert any(t.name == "draw: look ahead" and t.is_alive() for t in threading.enumerate())
+    a_filter.close()

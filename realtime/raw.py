@@ -14,27 +14,38 @@ from realtime.types import RgbImage
 
 RAW_R = 0.98  # drawings of photos reach 0.8, drawings that are drawn once more, at strength 0, 0.89
 _ROWS = 64
+_FEW_ROWS, _DRAWN_R = 8, 0.9  # what is so little alike on a few rows is not looked at on all
 _MIN_LEVELS = 1.0  # standard deviation: below, there is no structure to tell by
 
 
-def is_raw(picture: RgbImage, frame: RgbImage) -> bool:
-    """Whether the picture, (h, w, 3) u8, shows the frame of the same size undrawn, mirrored or not."""
-    return likeness(picture, frame) > RAW_R
+def is_raw(picture: NDArray[np.uint8], frame: RgbImage) -> bool:
+    """Whether the picture shows the frame of the same size undrawn, mirrored or not.
+
+    picture: (h, w, 3) u8, or (h, w, 4), whose fourth channel does not count.
+    """
+    few = _likeness(picture, frame, _FEW_ROWS)
+    return (few is None or few > _DRAWN_R) and likeness(picture, frame) > RAW_R
 
 
-def likeness(picture: RgbImage, frame: RgbImage) -> float:
+def likeness(picture: NDArray[np.uint8], frame: RgbImage) -> float:
     """The larger of both r, upright and mirrored; 0 where one of the two has no structure."""
-    step = max(1, frame.shape[0] // _ROWS)
-    a, b = (_differences(np.ascontiguousarray(rgb[::step])) for rgb in (picture, frame))
-    a_length, b_length = cv2.norm(a), cv2.norm(b)  # their mean is 0: of a standard deviation, by the root of the size
-    if min(a_length, b_length) < _MIN_LEVELS * a.size**0.5:
-        return 0.0
-    upright, mirrored = float(np.vdot(a, b)), -float(np.vdot(cv2.flip(a, 1), b))
-    return max(upright, mirrored) / (a_length * b_length)
+    return _likeness(picture, frame, _ROWS) or 0.0
 
 
-def _differences(rgb: RgbImage) -> NDArray[np.float32]:
-    gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    fine = gray[:, 1:] - gray[:, :-1]
-    fine -= fine.mean()
-    return fine
+def _likeness(picture: NDArray[np.uint8], frame: RgbImage, rows: int) -> float | None:
+    """On about so many rows; None where one of the two has no structure there."""
+    step = max(1, frame.shape[0] // rows)
+    a, b = (_differences(rgb[::step]) for rgb in (picture, frame))
+    a_mean, b_mean = cv2.mean(a)[0], cv2.mean(b)[0]
+    a_variance, b_variance = (cv2.norm(of) ** 2 / of.size - mean**2 for of, mean in ((a, a_mean), (b, b_mean)))
+    if min(a_variance, b_variance) < _MIN_LEVELS**2:
+        return None
+    upright = float(np.vdot(a, b)) / a.size - a_mean * b_mean
+    mirrored = a_mean * b_mean - float(np.vdot(cv2.flip(a, 1), b)) / a.size
+    return max(upright, mirrored) / (a_variance * b_variance) ** 0.5
+
+
+def _differences(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    how = cv2.COLOR_RGBA2GRAY if rgb.shape[2] == 4 else cv2.COLOR_RGB2GRAY
+    gray = cv2.cvtColor(np.ascontiguousarray(rgb), how)
+    return cv2.subtract(gray[:, 1:], gray[:, :-1], dtype=cv2.CV_32F)

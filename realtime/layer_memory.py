@@ -15,8 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from realtime.halved import halved
 from realtime.layers import FINE, FineImage, Layers, fine_levels
-from realtime.motion import halved, moved
+from realtime.motion import moved
 from realtime.types import Flow, GrayImage, Mask, RgbImage
 
 TAU_S = 1.0  # what stays the same is averaged for so long and then held

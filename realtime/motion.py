@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from realtime.halved import halved
 from realtime.types import Flow, GrayImage, Mask, RgbImage
 
 FLOW_PIXELS = 200 * 112  # of the small picture that steps are looked for in; they are judged in one of twice its sides
@@ -54,17 +55,20 @@ class Motion:
         return cv2.multiply(flow, cv2.merge([share * factor for factor in to_frame]))
 
 
-def flow_picture(rgb: RgbImage) -> GrayImage:
-    """The frame's luma at twice the sides that motion is found at: about half of its own where it is small."""
+def flow_picture(rgb: RgbImage, half: RgbImage | None = None) -> GrayImage:
+    """The frame's luma at twice the sides that motion is found at: about half of its own where it is small.
+
+    half: the frame at half its size, where that is known.
+    """
     height, width = rgb.shape[:2]
     scale = min(0.5, (FLOW_PIXELS / (height * width)) ** 0.5)
-    return small_gray(rgb, (2 * max(1, round(width * scale)), 2 * max(1, round(height * scale))))
+    return small_gray(rgb, (2 * max(1, round(width * scale)), 2 * max(1, round(height * scale))), half)
 
 
-def small_gray(rgb: RgbImage, size: tuple[int, int]) -> GrayImage:
-    """The luma at a (width, height) of about its own at most."""
+def small_gray(rgb: RgbImage, size: tuple[int, int], half: RgbImage | None = None) -> GrayImage:
+    """The luma at a (width, height) of about its own at most. half: the picture at half its size, where known."""
     if _more_than_half(rgb, size):
-        rgb = halved(rgb)
+        rgb = halved(rgb) if half is None else half
     return shrunk_gray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), size)
 
 
@@ -73,12 +77,6 @@ def shrunk_gray(gray: GrayImage, size: tuple[int, int]) -> GrayImage:
     while _more_than_half(gray, size):
         gray = halved(gray)
     return cv2.resize(gray, size, interpolation=cv2.INTER_LINEAR)
-
-
-def halved(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Means of two by two pixels."""
-    height, width = picture.shape[:2]
-    return cv2.resize(picture, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
 
 
 def _more_than_half(picture: NDArray[np.uint8], size: tuple[int, int]) -> bool:

@@ -91,7 +91,7 @@ class Steady:
     def __call__(self, scene: Scene) -> Scene:
         """The scene, steadied."""
         frame = scene.frame
-        gray = flow_picture(frame.rgb)
+        gray = flow_picture(frame.rgb, frame.half)
         thumbnail = _thumbnail(gray)
         if self._starts_anew(frame, thumbnail):
             self.reset()

@@ -24,10 +24,11 @@ from realtime.beside import Beside
 from realtime.crop import CROP_PX, RIM_PX, crop_matrix, cut, edge_in_box, held, place
 from realtime.exposure import Exposure, apply_exposure
 from realtime.exposure_memory import ExposureMemory
+from realtime.halved import halved
 from realtime.landmarks import EYES, LIPS_OUTER
 from realtime.layer_memory import LayerMemory
 from realtime.layers import Finish, Layers, draw_layers
-from realtime.motion import flow_in_crop, halved
+from realtime.motion import flow_in_crop
 from realtime.redraw import Effort, Redraw
 from realtime.settings import Look
 from realtime.styles import Style
@@ -114,15 +115,16 @@ def generator_size(frame: Size, pixels: int = GENERATOR_PIXELS) -> Size:
     return Size(side(frame.width), side(frame.height))
 
 
-def shrunk(rgb: RgbImage, size: Size) -> RgbImage:
+def shrunk(rgb: RgbImage, size: Size, half: RgbImage | None = None) -> RgbImage:
     """The frame at `size`: the mean over each pixel's area.
 
     A frame of a little less than twice that is halved exactly, which is fast, and then enlarged by a cubic, which is as
-    sharp; a drawing differs from that of the mean by as much as with sensor noise of one level.
+    sharp; a drawing differs from that of the mean by as much as with sensor noise of one level. half: the frame at half
+    its size, where that is known.
     """
     to = (size.width, size.height)
     if half_first(Size(rgb.shape[1], rgb.shape[0]), size) is not None:
-        return cv2.resize(halved(rgb), to, interpolation=cv2.INTER_CUBIC)
+        return cv2.resize(halved(rgb) if half is None else half, to, interpolation=cv2.INTER_CUBIC)
     return cv2.resize(rgb, to, interpolation=cv2.INTER_AREA)
 
 
@@ -191,7 +193,7 @@ class Stylize:
         dt_s = 0.0 if self._last_s is None else frame.t - self._last_s
         self._last_s = frame.t
         size = self._background.size
-        small = shrunk(frame.rgb, size)
+        small = shrunk(frame.rgb, size, frame.half)
         self._exposure.steadiness = self.steadiness
         exposure = self._exposure(small, dt_s)
         seen = apply_exposure(small, exposure)

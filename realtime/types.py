@@ -10,11 +10,13 @@ sink by accident. `eq=False`: a dataclass that holds arrays cannot be compared.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from realtime.halved import halved
 
 RgbImage = NDArray[np.uint8]  # (h, w, 3), red first, 0..255
 GrayImage = NDArray[np.uint8]  # (h, w), 0..255
@@ -53,11 +55,19 @@ class Frame:
     t: float
     grabbed_s: float
     index: int
+    _half: list[RgbImage] = field(default_factory=list, init=False, repr=False)  # empty or one
 
     @property
     def size(self) -> Size:
         """Width and height in pixels."""
         return Size(self.rgb.shape[1], self.rgb.shape[0])
+
+    @property
+    def half(self) -> RgbImage:
+        """The picture at half its size, (h // 2, w // 2, 3): made when it is first asked for."""
+        if not self._half:
+            self._half.append(read_only(halved(self.rgb)))
+        return self._half[0]
 
 
 @dataclass(frozen=True, slots=True)

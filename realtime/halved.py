@@ -11,6 +11,6 @@ from numpy.typing import NDArray
 
 
 def halved(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Means of two by two pixels."""
+    """Means of two by two pixels; a side of one pixel stays."""
     height, width = picture.shape[:2]
-    return cv2.resize(picture, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    return cv2.resize(picture, (max(1, width // 2), max(1, height // 2)), interpolation=cv2.INTER_AREA)

@@ -17,6 +17,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
+from realtime.cores import threads_a_frame
 from realtime.errors import SourceError
 from realtime.source.fit import letterbox
 from realtime.source.sizes import LARGEST_PX, checked_size
@@ -220,7 +221,12 @@ class Clip:
         if frame.colorspace == _UNSPECIFIED:
             matrix = Colorspace.ITU709 if height >= _HD_HEIGHT else Colorspace.ITU601
         rgb: RgbImage = self._to_rgb.reformat(
-            frame, width=width, format="rgb24", src_colorspace=matrix, dst_color_range=ColorRange.JPEG
+            frame,
+            width=width,
+            format="rgb24",
+            src_colorspace=matrix,
+            dst_color_range=ColorRange.JPEG,
+            threads=threads_a_frame(),
         ).to_ndarray()  # type: ignore[assignment]
         turns = round(frame.rotation / 90) % 4
         return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb

@@ -38,31 +38,31 @@ class Motion:
         """Forget the last frame."""
         self._last: tuple[GrayImage, GrayImage] | None = None
 
-    def __call__(self, rgb: RgbImage, gray: GrayImage | None = None) -> Flow | None:
+    def __call__(self, rgb: RgbImage, pictures: tuple[GrayImage, GrayImage] | None = None) -> Flow | None:
         """(h, w, 2) f32 at low resolution, x and y in pixels of the frame; None for a first frame.
 
-        gray: `flow_picture` of the frame, where that is known.
+        pictures: `flow_pictures` of the frame, where they are known.
         """
-        gray = flow_picture(rgb) if gray is None else gray
-        height, width = (side // 2 for side in gray.shape)
-        now = (gray, halved(gray))
+        now = flow_pictures(rgb) if pictures is None else pictures
+        height, width = now[1].shape
         last, self._last = self._last, now
-        if last is None or last[0].shape != gray.shape or min(width, height) < FLOW_LEAST_PX:
+        if last is None or last[0].shape != now[0].shape or min(width, height) < FLOW_LEAST_PX:
             return None
         flow = self._dis.calc(now[1], last[1], None)
-        share = _believed(gray, last[0], flow)
+        share = _believed(now[0], last[0], flow)
         to_frame = (np.float32(rgb.shape[1] / width), np.float32(rgb.shape[0] / height))
         return cv2.multiply(flow, cv2.merge([share * factor for factor in to_frame]))
 
 
-def flow_picture(rgb: RgbImage, half: RgbImage | None = None) -> GrayImage:
-    """The frame's luma at twice the sides that motion is found at: about half of its own where it is small.
+def flow_pictures(rgb: RgbImage, half: RgbImage | None = None) -> tuple[GrayImage, GrayImage]:
+    """The frame's luma at twice the sides that motion is found at, and at these: at half of its own at most.
 
     half: the frame at half its size, where that is known.
     """
     height, width = rgb.shape[:2]
     scale = min(0.5, (FLOW_PIXELS / (height * width)) ** 0.5)
-    return small_gray(rgb, (2 * max(1, round(width * scale)), 2 * max(1, round(height * scale))), half)
+    gray = small_gray(rgb, (2 * max(1, round(width * scale)), 2 * max(1, round(height * scale))), half)
+    return gray, halved(gray)
 
 
 def small_gray(rgb: RgbImage, size: tuple[int, int], half: RgbImage | None = None) -> GrayImage:

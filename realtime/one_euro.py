@@ -49,10 +49,11 @@ class OneEuro:
         if self._raw is not None and self._value is not None:
             self._raw, self._value = self._raw + step, self._value + step
 
-    def __call__(self, values: Values, dt_s: float, unit: float = 1.0) -> Values:
+    def __call__(self, values: Values, dt_s: float, unit: Values | float = 1.0) -> Values:
         """The filtered values, `dt_s` seconds after the last ones.
 
-        unit: how much of a value counts as one in speed, such as a face's height in pixels for its place.
+        unit: how much of a value counts as one in speed, such as a face's height in pixels for its place; may be an
+        array as the settings.
         The first values come back as they are; where no time passed, or it ran backwards, the last result does.
         """
         if self._raw is None or self._value is None:
@@ -66,7 +67,7 @@ class OneEuro:
         magnitude = np.abs(self._speed)
         if values.ndim > 1:
             magnitude = np.sqrt(np.einsum("...i,...i", self._speed, self._speed))[..., None]
-        moving = np.maximum(magnitude / np.float32(unit) - self._rest_speed, 0)
+        moving = np.maximum(magnitude / np.asarray(unit, np.float32) - self._rest_speed, 0)
         cutoff_hz = self._min_cutoff_hz + self._beta * moving
         self._value = np.asarray(self._value + _weight(cutoff_hz, dt_s) * (values - self._value), np.float32)
         return self._value

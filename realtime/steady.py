@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.landmarks import EYES, LIPS_INNER, LIPS_OUTER
-from realtime.motion import Motion, flow_picture, moved, shrunk_gray
+from realtime.motion import Motion, flow_pictures, moved, shrunk_gray
 from realtime.one_euro import OneEuro
 from realtime.types import Face, Flow, Frame, GrayImage, Mask, Scene, read_only
 
@@ -46,12 +46,16 @@ MASK_STILL, MASK_MOVED = 0.06, 0.30  # change of the mask that is noise, and tha
 CHANGES = np.linspace(0, MASK_MOVED, 256, dtype=np.float32)
 
 Points = NDArray[np.float32]
-Parts = tuple[Points, Points, Points]  # place, size and turn, and what is within a face
+# A face taken apart, (480, 3): its place, its size and turn, its landmarks within it. One array: filtering it costs as
+# much for one row as for all.
+PLACE, FORM, WITHIN = 0, 1, slice(2, None)
 
 
-def _per_point(calm: float, prompt: float, brows: float) -> NDArray[np.float32]:
-    """(478, 1): one setting for every landmark."""
-    values = np.full((POINTS, 1), calm, np.float32)
+def _per_row(head: float, calm: float, prompt: float, brows: float) -> NDArray[np.float32]:
+    """(480, 1): one setting for every row of a face that is taken apart."""
+    rows = np.full((POINTS + 2, 1), head, np.float32)
+    values = rows[WITHIN]
+    values[:] = calm
     for eye in EYES:
         for part in (eye.brow_top, eye.brow_bottom):
             values[part] = brows
@@ -59,11 +63,11 @@ def _per_point(calm: float, prompt: float, brows: float) -> NDArray[np.float32]:
             values[part] = prompt
     for lips in (LIPS_INNER, LIPS_OUTER):
         values[lips] = prompt
-    return values
+    return rows
 
 
-_WITHIN_FACE = tuple(_per_point(*values) for values in zip(CALM, PROMPT, BROWS, strict=True))
-_WITHIN_SLACK = _per_point(CALM_SLACK, PROMPT_SLACK, BROW_SLACK)
+_FILTER = tuple(_per_row(*values) for values in zip(HEAD, CALM, PROMPT, BROWS, strict=True))
+_SLACK = _per_row(HEAD_SLACK, CALM_SLACK, PROMPT_SLACK, BROW_SLACK)
 
 
 class Steady:
@@ -86,20 +90,20 @@ class Steady:
         self._faces: list[_FaceState] = []
         self._person: Mask | None = None
         self._last: Frame | None = None
-        self._thumbnail: NDArray[np.float32] | None = None
+        self._thumbnail: GrayImage | None = None
 
     def __call__(self, scene: Scene) -> Scene:
         """The scene, steadied."""
         frame = scene.frame
-        gray = flow_picture(frame.rgb, frame.half)
-        thumbnail = _thumbnail(gray)
+        pictures = flow_pictures(frame.rgb, frame.half)
+        thumbnail = _thumbnail(pictures[1])
         if self._starts_anew(frame, thumbnail):
             self.reset()
         fresh = self._last is None
         dt_s = 0.0 if self._last is None else frame.t - self._last.t
         self._last, self._thumbnail = frame, thumbnail
         self._faces = [state for state in self._faces if frame.t - state.seen_s <= GAP_S]
-        flow = self._motion(frame.rgb, gray)
+        flow = self._motion(frame.rgb, pictures)
         states = self._matched(scene.faces, frame.t)
         faces = tuple(
             _mixed(face, state(face, frame.t, _steps(flow, face, frame)), self.steadiness)
@@ -110,7 +114,7 @@ class Steady:
             person = read_only(scene.person + np.float32(self.steadiness) * (person - scene.person))
         return replace(scene, person=person, faces=faces, fresh=fresh, flow=flow)
 
-    def _starts_anew(self, frame: Frame, thumbnail: NDArray[np.float32]) -> bool:
+    def _starts_anew(self, frame: Frame, thumbnail: GrayImage) -> bool:
         if self._last is None or self._thumbnail is None:
             return False
         if self._last.size != frame.size or not 0 <= frame.t - self._last.t <= GAP_S:
@@ -119,15 +123,15 @@ class Steady:
 
     def _matched(self, faces: tuple[Face, ...], now_s: float) -> list[_FaceState]:
         """The state of each face: pairs are made by distance, the nearest first; a face without one gets a new one."""
-        centres = [_centre(face.landmarks) for face in faces]
+        found = [_anchors(face.landmarks) for face in faces]
         pairs = sorted(
-            (float(np.linalg.norm(state.centre - centre)), number, known)
-            for number, centre in enumerate(centres)
+            (math.dist(state.centre, centre), number, known)
+            for number, (centre, _) in enumerate(found)
             for known, state in enumerate(self._faces)
         )
         taken: dict[int, int] = {}
         for distance, number, known in pairs:
-            if number not in taken and known not in taken.values() and distance <= _size(faces[number].landmarks):
+            if number not in taken and known not in taken.values() and distance <= _spread(found[number][1]):
                 taken[number] = known
         states = [
             self._faces[taken[n]] if n in taken else _FaceState(now_s, next(self._tracks)) for n in range(len(faces))
@@ -139,10 +143,11 @@ class Steady:
         """What is remembered of the mask moves along with the picture before the new one is mixed in."""
         if self._person is None or self._person.shape != person.shape:
             self._person = person
+        if self._person is person:  # one that nobody asked for is always the same
             return person
         height, width = person.shape
         before = self._person
-        if flow is not None and height > 2:  # one that nobody asked for is the same everywhere
+        if flow is not None:
             to_mask = np.array([width / frame.size.width, height / frame.size.height], np.float32)
             before = moved(before, flow * to_mask)
         step = person - before
@@ -165,17 +170,13 @@ class _FaceState:
     def __init__(self, now_s: float, track: int) -> None:
         self.seen_s = now_s
         self._track = track
-        self.centre = np.zeros(2, np.float32)
-        self._anchors: Points | None = None  # (n, 2) about their mean, as first seen: what turns are measured against
+        self.centre = (0.0, 0.0)
+        self._first: Points | None = None  # anchors about their mean, as first seen: what turns are measured against
         self._turn = 0.0
-        self._seen: tuple[Points, Parts] | None = None  # the last landmarks as perceived, and taken apart
-        self._place = OneEuro(*HEAD)
-        self._form = OneEuro(*HEAD)
-        self._within = OneEuro(*_WITHIN_FACE)
+        self._seen: tuple[Points, Points] | None = None  # the last landmarks as perceived, and taken apart
+        self._filter = OneEuro(*_FILTER)
         self._shapes = OneEuro(*BLENDSHAPES)
-        self._shown_place: Points | None = None
-        self._shown_form: Points | None = None
-        self._shown_within: Points | None = None
+        self._shown: Points | None = None  # taken apart
 
     def __call__(self, face: Face, now_s: float, steps: Points | None = None) -> Face:
         """The face, steadied. steps: (478, 2), by how many pixels the picture moved where its landmarks are."""
@@ -183,19 +184,16 @@ class _FaceState:
         self.seen_s = now_s
         if steps is not None and self._seen is not None:
             self._carry(*self._seen, steps)
-        place, form, within = parts = self._taken_apart(face.landmarks)
+        parts = self._taken_apart(face.landmarks)
         self._seen = face.landmarks, parts
-        self.centre, size = place[0], math.exp(2 * form[0, 0])
+        self.centre = (float(parts[PLACE, 0]), float(parts[PLACE, 1]))
 
-        place = self._place(place, dt_s, unit=size)
-        form = self._form(form, dt_s)
-        within = self._within(within, dt_s)
-        self._shown_place = place = _follow(self._shown_place, place, HEAD_SLACK * size)
-        self._shown_form = form = _follow(self._shown_form, form, HEAD_SLACK)
-        self._shown_within = within = _follow(self._shown_within, within, _WITHIN_SLACK)
+        size = np.ones_like(_SLACK)
+        size[PLACE] = math.exp(2 * parts[FORM, 0])  # its place is in pixels
+        self._shown = shown = _follow(self._shown, self._filter(parts, dt_s, unit=size), _SLACK * size)
 
-        landmarks = within @ _turn(2 * float(form[0, 1]), math.exp(2 * form[0, 0]))
-        landmarks[:, :2] += place
+        landmarks = shown[WITHIN] @ _turn(2 * float(shown[FORM, 1]), math.exp(2 * shown[FORM, 0]))
+        landmarks += shown[PLACE]
         scores = self._scores(face.blendshapes, dt_s)
         return replace(
             face,
@@ -205,39 +203,35 @@ class _FaceState:
             perceived=face.landmarks,
         )
 
-    def _taken_apart(self, landmarks: Points) -> Parts:
-        """(1, 2) the face's centre in pixels, (1, 2) its size and turn, (478, 3) the points within it, in its heights.
+    def _taken_apart(self, landmarks: Points) -> Points:
+        """(480, 3): the face's centre in pixels, its size and turn, the points within it, in its heights.
 
         Size and turn count as what they move at the face's rim, half a height from its centre.
         """
-        centre = _centre(landmarks)
-        anchors = landmarks[ANCHORS, :2] - centre
+        centre, anchors = _anchors(landmarks)
         size, turn = _spread(anchors), self._turned_by(anchors)
-        within = landmarks.copy()
-        within[:, :2] -= centre
-        form = np.array([[math.log(size) / 2, turn / 2]], np.float32)
-        return centre[None], form, within @ _turn(-turn, 1 / size)
+        parts = np.empty((POINTS + 2, 3), np.float32)
+        parts[PLACE] = (*centre, 0)
+        parts[FORM] = (math.log(size) / 2, turn / 2, 0)
+        np.matmul(landmarks - parts[PLACE], _turn(-turn, 1 / size), out=parts[WITHIN])
+        return parts
 
-    def _carry(self, seen: Points, parts: Parts, steps: Points) -> None:
+    def _carry(self, seen: Points, parts: Points, steps: Points) -> None:
         """Moves what is remembered by what moving the landmarks last `seen` by `steps` makes of them."""
         now = seen.copy()
         now[:, :2] += steps
-        place, form, within = (after - before for before, after in zip(parts, self._taken_apart(now), strict=True))
-        self._place.carry(place)
-        self._form.carry(form)
-        self._within.carry(within)
-        if self._shown_place is not None and self._shown_form is not None and self._shown_within is not None:
-            self._shown_place = self._shown_place + place
-            self._shown_form = self._shown_form + form
-            self._shown_within = self._shown_within + within
+        step = self._taken_apart(now) - parts
+        self._filter.carry(step)
+        if self._shown is not None:
+            self._shown = self._shown + step
 
     def _turned_by(self, anchors: Points) -> float:
         """Least-squares angle in radians from the anchors as first seen to these (2-D Procrustes), without jumps."""
-        if self._anchors is None:
-            self._anchors = anchors
-        x, y = self._anchors.T
-        angle = float(np.arctan2(x @ anchors[:, 1] - y @ anchors[:, 0], x @ anchors[:, 0] + y @ anchors[:, 1]))
-        self._turn = angle + 2 * np.pi * round((self._turn - angle) / (2 * np.pi))
+        if self._first is None:
+            self._first = anchors
+        (xx, xy), (yx, yy) = (self._first.T @ anchors).tolist()
+        angle = math.atan2(xy - yx, xx + yy)
+        self._turn = angle + 2 * math.pi * round((self._turn - angle) / (2 * math.pi))
         return self._turn
 
     def _scores(self, shapes: Mapping[str, float] | None, dt_s: float) -> Mapping[str, float] | None:
@@ -258,13 +252,11 @@ def _mixed(raw: Face, steady: Face, share: float) -> Face:
     return replace(steady, landmarks=read_only(landmarks), blendshapes=shapes)
 
 
-def _centre(landmarks: Points) -> Points:
-    return np.asarray(landmarks[ANCHORS, :2].mean(axis=0), np.float32)
-
-
-def _size(landmarks: Points) -> float:
-    """About a face's height in pixels, from the spread of the anchors."""
-    return _spread(landmarks[ANCHORS, :2] - _centre(landmarks))
+def _anchors(landmarks: Points) -> tuple[tuple[float, float], Points]:
+    """The mean of a face's anchors, in pixels, and these about it, (n, 2)."""
+    anchors = landmarks[ANCHORS, :2]
+    x, y = cv2.mean(anchors.reshape(-1, 1, 2))[:2]
+    return (x, y), anchors - np.array((x, y), np.float32)
 
 
 def _spread(anchors: Points) -> float:
@@ -287,7 +279,7 @@ def _steps(flow: Flow | None, face: Face, frame: Frame) -> Points | None:
     return -cv2.remap(flow, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0]
 
 
-def _follow(shown: Points | None, wanted: Points, slack: float | Points) -> Points:
+def _follow(shown: Points | None, wanted: Points, slack: Points) -> Points:
     """`shown` moved towards `wanted` until each row is no further than `slack` from it."""
     if shown is None:
         return wanted
@@ -296,17 +288,18 @@ def _follow(shown: Points | None, wanted: Points, slack: float | Points) -> Poin
     return np.asarray(shown + step * np.maximum(1 - slack / np.maximum(length, 1e-9), 0), np.float32)
 
 
-def _thumbnail(gray: GrayImage) -> NDArray[np.float32]:
+def _thumbnail(gray: GrayImage) -> GrayImage:
     """48x27 places of the picture: enough to tell another scene."""
-    return shrunk_gray(gray, (48, 27)).astype(np.float32)
+    return shrunk_gray(gray, (48, 27))
 
 
-def _is_cut(before: NDArray[np.float32], now: NDArray[np.float32]) -> bool:
+def _is_cut(before: GrayImage, now: GrayImage) -> bool:
     """Whether two thumbnails show different scenes: neither motion by a place nor another light explains the change."""
     if cv2.norm(before, now, cv2.NORM_L1) < CUT_SHARE * CUT_CHANGE * now.size:
         return False
-    light = float(np.clip(np.median((now + 8) / (before + 8)), 1 / 3, 3))  # 8: dark places are mostly noise
+    share = (now + np.float32(8)) / (before + np.float32(8))  # 8: dark places are mostly noise
+    lit = before * np.float32(np.clip(np.median(share), 1 / 3, 3))
     around = np.ones((3, 3), np.uint8)
-    low, high = cv2.erode(before * light, around), cv2.dilate(before * light, around)
+    low, high = cv2.erode(lit, around), cv2.dilate(lit, around)
     new = (now < low - CUT_CHANGE) | (now > high + CUT_CHANGE)
     return float(new.mean()) > CUT_SHARE

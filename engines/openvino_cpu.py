@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import sys
 import tempfile
 import threading
 import zipfile
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 
 from engines.compiled import keep, kept
 from engines.engine import Port, check_generator, check_picture, thread_count
+from engines.openvino_graph import openvino, with_u8_ends
 from engines.processor import processor
 from realtime.errors import EngineError
 from realtime.types import RgbImage, Size
@@ -35,7 +35,7 @@ _LANDMARKS = "face-landmarks.openvino"
 
 def precisions() -> tuple[str, ...]:
     """What it can compute with on this machine, fastest first; raises `ImportError` where it is not installed."""
-    native = "BF16" in _openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    native = "BF16" in openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return ("bf16", "fp32") if native else ("fp32",)
 
 
@@ -45,21 +45,21 @@ class OpenVinoEngine:
     name = "openvino"
 
     def __init__(self, model: Path, size: Size, precision: str) -> None:
-        openvino = _openvino()
         self.precision = precision
         self.size = size
         try:
-            core = openvino.Core()
+            core = openvino().Core()
             network = core.read_model(model)
             self.channels = check_generator(model, _ports(network.inputs), _ports(network.outputs), size)
             network.reshape([1, 3, size.height, size.width])
             floats = "f32" if precision == "fp32" or "bf16" not in precisions() else "bf16"
-            compiled = core.compile_model(_with_u8_ends(network), "CPU", _hints(floats, thread_count()))
+            compiled = core.compile_model(with_u8_ends(network), "CPU", _hints(floats, thread_count()))
         except RuntimeError as error:
             raise EngineError(
                 f"OpenVINO cannot load the generator {model}: restore the file, or use --engine onnxruntime."
             ) from error
         self._request: Any = compiled.create_infer_request()
+        self._taken = self._request.get_input_tensor().data.shape
         self._one = threading.Lock()  # for its tensors: a style may draw all with one network
         # The bindings set themselves up in the first call, and two first calls at once wait for each other for ever.
         self.run(np.zeros((size.height, size.width, 3), np.uint8))
@@ -69,9 +69,14 @@ class OpenVinoEngine:
         if self._request is None:
             raise ValueError("the engine is closed")
         with self._one:
-            self._request.infer({0: check_picture(rgb, self.size)[None]}, share_inputs=True)
-            planes = self._request.get_output_tensor().data[0]  # (channels, h, w) u8, overwritten by the next run
-            return np.asarray(cv2.merge(list(planes)), np.uint8)
+            picture = check_picture(rgb, self.size).reshape(self._taken)
+            self._request.infer({0: picture}, share_inputs=True, share_outputs=True)
+            drawn = self._request.get_output_tensor().data[0]  # overwritten by the next run
+            if len(drawn) == self.channels:
+                return np.asarray(cv2.merge(list(drawn)), np.uint8)
+            pairs = drawn.view(f"V{2 * self.channels}")  # of pixels: (h / 2, w / 2, rows of 2)
+            rows = np.ascontiguousarray(pairs.transpose(0, 2, 1))
+            return rows.view(np.uint8).reshape(self.size.height, self.size.width, self.channels)
 
     def close(self) -> None:
         """Lets go of the compiled network."""
@@ -99,11 +104,10 @@ class LandmarkNetwork:
             raise EngineError(f"OpenVINO cannot load the landmark network in {task.name}: {error}") from error
 
     def _compiled(self, task: Path) -> Any:
-        openvino = _openvino()
-        core = openvino.Core()
+        core = openvino().Core()
         hints = _hints("f32", threads=1)
         task_hash = hashlib.sha256(task.read_bytes()).hexdigest()
-        made_from = f"{task_hash} openvino {openvino.get_version()} {processor()} {hints}"
+        made_from = f"{task_hash} openvino {openvino().get_version()} {processor()} {hints}"
         if (network := kept(_LANDMARKS, made_from)) is not None:
             with suppress(RuntimeError):
                 return core.import_model(io.BytesIO(network), "CPU", hints)
@@ -112,34 +116,21 @@ class LandmarkNetwork:
         return compiled
 
     def _read(self, task: Path) -> Any:
-        openvino = _openvino()
         from openvino.preprocess import PrePostProcessor
 
         with zipfile.ZipFile(task) as archive, tempfile.TemporaryDirectory(prefix="livetoon-") as folder:
-            network = openvino.Core().read_model(archive.extract("face_landmarks_detector.tflite", folder))
+            network = openvino().Core().read_model(archive.extract("face_landmarks_detector.tflite", folder))
         network.reshape([1, self.side, self.side, 3])
         work = PrePostProcessor(network)
-        work.input().tensor().set_element_type(openvino.Type.u8)
-        work.input().preprocess().convert_element_type(openvino.Type.f32).scale(255.0)
+        work.input().tensor().set_element_type(openvino().Type.u8)
+        work.input().preprocess().convert_element_type(openvino().Type.f32).scale(255.0)
         return work.build()
 
     def run(self, rgb: RgbImage) -> tuple[NDArray[np.float32], float]:
         """(256, 256, 3) RGB u8 to landmarks (478, 3) f32 in its pixels, and how sure it is of a face, 0..1."""
-        self._request.infer({0: rgb[None]}, share_inputs=True)
+        self._request.infer({0: rgb[None]}, share_inputs=True, share_outputs=True)
         points, logit = (self._request.get_output_tensor(n).data for n in (0, 1))
         return points.reshape(-1, 3).astype(np.float32), float(1 / (1 + np.exp(-float(logit.ravel()[0]))))
-
-
-def _openvino() -> Any:
-    """The package without two parts that it can do without.
-
-    Its telemetry, which would report each import over the network, and its converter, half of the import's time.
-    """
-    for part in ("openvino_telemetry", "openvino.tools.ovc"):
-        sys.modules.setdefault(part, None)  # type: ignore[arg-type]  # None: importing it fails
-    import openvino
-
-    return openvino
 
 
 def _hints(floats: str, threads: int) -> dict[str, Any]:
@@ -150,22 +141,6 @@ def _hints(floats: str, threads: int) -> dict[str, Any]:
         "PERFORMANCE_HINT": "LATENCY",
         "ENABLE_CPU_PINNING": False,
     }
-
-
-def _with_u8_ends(network: Any) -> Any:
-    """The network with u8 NHWC in and u8 NCHW out (measured: NHWC out costs more than merging the planes after)."""
-    openvino = _openvino()
-    import openvino.opset13 as ops
-    from openvino.preprocess import PrePostProcessor
-
-    layers = network.output(0).get_node().input_value(0)
-    levels = ops.round(ops.clamp(ops.multiply(layers, np.float32(255)), 0.0, 255.0), "half_to_even")
-    ends = openvino.Model([ops.result(ops.convert(levels, "u8"))], network.get_parameters())
-    work = PrePostProcessor(ends)
-    work.input().tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
-    work.input().model().set_layout(openvino.Layout("NCHW"))
-    work.input().preprocess().convert_element_type(openvino.Type.f32).scale(255.0)
-    return work.build()
 
 
 def _ports(nodes: list[Any]) -> list[Port]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.halved import halved
-from realtime.types import Flow, GrayImage, Mask, RgbImage
+from realtime.types import Flow, GrayImage, RgbImage
 
 FLOW_PIXELS = 200 * 112  # of the small picture that steps are looked for in; they are judged in one of twice its sides
 FLOW_LEAST_PX = 16  # side of the smallest picture that DIS works on
@@ -24,6 +24,7 @@ EXPLAINS, EXPLAINS_NOT = 0.55, 0.65  # what a believed step, and one not believe
 MORE_THAN_NOISE, SURELY_MORE = 1.5, 2.0  # change over that of the calmest tenth: from there on it may leave more
 EASIER = 0.25  # by so much
 CHANGE_LEAST = 0.3  # of 255: change that needs no explanation
+_LEAST = CHANGE_LEAST * AROUND_PX * AROUND_PX / 2  # the sum of it over a square, of which half of the rows are summed
 
 
 class Motion:
@@ -49,9 +50,9 @@ class Motion:
         if last is None or last[0].shape != now[0].shape or min(width, height) < FLOW_LEAST_PX:
             return None
         flow = self._dis.calc(now[1], last[1], None)
-        share = _believed(now[0], last[0], flow)
-        to_frame = (np.float32(rgb.shape[1] / width), np.float32(rgb.shape[0] / height))
-        return cv2.multiply(flow, cv2.merge([share * factor for factor in to_frame]))
+        believed = _believed(now[0], last[0], flow)
+        factors = _factors(rgb.shape[1] / width, rgb.shape[0] / height)
+        return cv2.multiply(flow, cv2.LUT(cv2.merge([believed, believed]), factors))
 
 
 def flow_pictures(rgb: RgbImage, half: RgbImage | None = None) -> tuple[GrayImage, GrayImage]:
@@ -84,40 +85,52 @@ def _more_than_half(picture: NDArray[np.uint8], size: tuple[int, int]) -> bool:
     return width // 2 >= size[0] and height // 2 >= size[1]
 
 
-def _believed(now: GrayImage, before: GrayImage, flow: Flow) -> Mask:
-    """0..1, how much of each step is motion: it must be long and explain what changed better than noise does.
+def _believed(now: GrayImage, before: GrayImage, flow: Flow) -> GrayImage:
+    """0..255, how sure each step is motion: it must be long and explain what changed better than noise does.
 
-    now, before: of twice the flow's sides.
+    now, before: of twice the flow's sides. See `_factors` for what is made of it.
     """
-    height, width = flow.shape[:2]
     rows = now[::2]  # half the work, and as sure
-    places = cv2.resize(flow + flow, (2 * width, height))
-    places = cv2.add(places, _grid(height, 2 * width, 2), dst=places)
-    along = cv2.remap(before, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    still = _mean_around(cv2.absdiff(rows, before[::2]))
-    left = _mean_around(cv2.absdiff(rows, along))
-    left /= still + np.float32(CHANGE_LEAST)
-    calm = np.sort(still[::4, ::4], axis=None)  # np.percentile sorts too, and takes five times as long
-    noise = calm[len(calm) // 10] + CHANGE_LEAST
+    places = cv2.scaleAdd(flow, 2, _grid(*flow.shape[:2], 2))
+    # Two pixels of a row share a step. The pictures are looked up one after the other: two channels take three times as
+    # long as one.
+    pair = [
+        cv2.remap(of, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for of in (before, before[:, 1:])
+    ]
+    along = cv2.merge(pair).reshape(rows.shape)
+    still = _sums_around(cv2.absdiff(rows, before[::2]))
+    left = _sums_around(cv2.absdiff(rows, along))
+    left /= still + _LEAST
+    some = still[::4, ::4].ravel()
+    calmest = len(some) // 10
+    noise = float(np.partition(some, calmest)[calmest]) + _LEAST
     sure = _from_to(still, MORE_THAN_NOISE * noise, SURELY_MORE * noise)
-    better = _from_to(EASIER * sure - left, -EXPLAINS_NOT, -EXPLAINS)
-    long = _from_to(cv2.magnitude(flow[..., 0], flow[..., 1]), STILL_PX, 2 * STILL_PX)
+    per_left = 255 / (EXPLAINS_NOT - EXPLAINS)
+    better = cv2.addWeighted(sure, EASIER / 255 * per_left, left, -per_left, EXPLAINS_NOT * per_left, dtype=cv2.CV_8U)
+    long = _from_to(cv2.magnitude(*cv2.split(flow)), STILL_PX, 2 * STILL_PX)
     # Exactly none in what is not sure; at the rim, where half of the places around are the other half mirrored, noise
     # is sure now and then: what lies beyond counts as standing still.
-    return _from_to(cv2.blur(better * long, (3, 3), borderType=cv2.BORDER_CONSTANT), 0.4, 0.9)
+    return cv2.blur(cv2.multiply(better, long, scale=1 / 255), (3, 3), borderType=cv2.BORDER_CONSTANT)
 
 
-def _mean_around(change: GrayImage) -> Mask:
-    """The mean over a square about every other place of a row; `change` holds every other row."""
+@lru_cache(maxsize=4)
+def _factors(to_frame_x: float, to_frame_y: float) -> NDArray[np.float32]:
+    """(1, 256, 2): what a step's x and y are multiplied by, by how sure it is; pixels of the frame a small one."""
+    share = np.clip((np.arange(256, dtype=np.float32) / 255 - 0.4) / (0.9 - 0.4), 0, 1)
+    return np.dstack([share * np.float32(to_frame_x), share * np.float32(to_frame_y)])
+
+
+def _sums_around(change: GrayImage) -> NDArray[np.float32]:
+    """The sum over a square about every other place of a row; `change` holds every other row."""
     size = (AROUND_PX, AROUND_PX // 2)
     sums = cv2.boxFilter(change, cv2.CV_16U, size, anchor=(size[0] // 2 - 1, size[1] // 2 - 1), normalize=False)
-    return sums[:, ::2].astype(np.float32) * np.float32(1 / (size[0] * size[1]))
+    return sums[:, ::2].astype(np.float32)
 
 
-def _from_to(values: Mask, low: float, high: float) -> Mask:
-    """0 up to `low`, 1 from `high` on, straight between."""
-    share = (values - np.float32(low)) * np.float32(1 / (high - low))
-    return np.clip(share, 0, 1, out=share)
+def _from_to(values: NDArray[np.float32], low: float, high: float) -> GrayImage:
+    """0 up to `low`, 255 from `high` on, straight between."""
+    share = 255 / (high - low)
+    return cv2.addWeighted(values, share, values, 0, -low * share, dtype=cv2.CV_8U)
 
 
 def moved(picture: NDArray[Any], flow: Flow) -> NDArray[Any]:
@@ -152,7 +165,7 @@ def flow_in_crop(
 
 
 @lru_cache(maxsize=16)
-def _grid(height: int, width: int, rows: int = 1) -> NDArray[np.float32]:
-    """Where each pixel is, x and y, of every so many rows."""
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), rows * np.arange(height, dtype=np.float32))
-    return np.dstack([x, y])
+def _grid(height: int, width: int, every: int = 1) -> NDArray[np.float32]:
+    """Where each pixel is, x and y, of a picture of which every so many are left, of rows and columns."""
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    return np.dstack([x, y]) * np.float32(every)

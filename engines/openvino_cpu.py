@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from engines.compiled import keep, kept
 from engines.engine import Port, check_generator, check_picture, thread_count
-from engines.openvino_graph import openvino, with_u8_ends
+from engines.openvino_graph import openvino, with_u8_ends, with_u8_input
 from engines.processor import processor
 from realtime.errors import EngineError
 from realtime.types import RgbImage, Size
@@ -107,7 +107,7 @@ class LandmarkNetwork:
         core = openvino().Core()
         hints = _hints("f32", threads=1)
         task_hash = hashlib.sha256(task.read_bytes()).hexdigest()
-        made_from = f"{task_hash} openvino {openvino().get_version()} {processor()} {hints}"
+        made_from = f"{task_hash} u8 openvino {openvino().get_version()} {processor()} {hints}"
         if (network := kept(_LANDMARKS, made_from)) is not None:
             with suppress(RuntimeError):
                 return core.import_model(io.BytesIO(network), "CPU", hints)
@@ -116,15 +116,10 @@ class LandmarkNetwork:
         return compiled
 
     def _read(self, task: Path) -> Any:
-        from openvino.preprocess import PrePostProcessor
-
         with zipfile.ZipFile(task) as archive, tempfile.TemporaryDirectory(prefix="livetoon-") as folder:
             network = openvino().Core().read_model(archive.extract("face_landmarks_detector.tflite", folder))
         network.reshape([1, self.side, self.side, 3])
-        work = PrePostProcessor(network)
-        work.input().tensor().set_element_type(openvino().Type.u8)
-        work.input().preprocess().convert_element_type(openvino().Type.f32).scale(255.0)
-        return work.build()
+        return with_u8_input(network)
 
     def run(self, rgb: RgbImage) -> tuple[NDArray[np.float32], float]:
         """(256, 256, 3) RGB u8 to landmarks (478, 3) f32 in its pixels, and how sure it is of a face, 0..1."""

@@ -48,14 +48,28 @@ def with_u8_ends(network: Any) -> Any:
     return openvino().Model([ops.result(levels)], [picture])
 
 
+def with_u8_input(network: Any) -> Any:
+    """A network whose picture is (1, h, w, 3) already, 0..1, with that picture in u8."""
+    import openvino.opset13 as ops
+
+    picture = ops.parameter(network.input(0).get_shape(), np.uint8)
+    network.input(0).replace(_parts_of_one(picture).output(0))
+    return openvino().Model(network.get_results(), [picture])
+
+
 def _pixels(network: Any) -> Any:
     import openvino.opset13 as ops
 
-    taken = network.input(0)
-    _, _, height, width = taken.get_shape()
+    _, _, height, width = network.input(0).get_shape()
     picture = ops.parameter([1, height, width, 3], np.uint8)
-    taken.replace(_planes(ops.divide(ops.convert(picture, "f32"), np.float32(255))))
+    network.input(0).replace(_planes(_parts_of_one(picture)))
     return picture
+
+
+def _parts_of_one(levels: Any) -> Any:
+    import openvino.opset13 as ops
+
+    return ops.divide(ops.convert(levels, "f32"), np.float32(255))
 
 
 def _pairs_of_pixels(network: Any) -> Any | None:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from realtime.beside import Beside
 from realtime.errors import ModelFileError
-from realtime.follow import Network, Points, around_next, follow, pose_of
+from realtime.follow import Network, Points, follow, pose_of
 from realtime.landmarks import FACE_OVAL
 from realtime.types import Face, Frame, Mask, RgbImage, Scene, Size, read_only
 
@@ -142,9 +142,10 @@ class Perceiver:
             return []
         found = []
         for known in self._known:
-            now = follow(self._network, rgb, known.around)
-            if now is not None:
-                found.append(_Known(_followed_face(now), around_next(known.around, now, dt_s)))
+            seen = follow(self._network, rgb, known.around, dt_s)
+            if seen is not None:
+                now, around = seen
+                found.append(_Known(_followed_face(now), around))
         kept = _distinct([known.face for known in found])
         return [known for known in found if any(known.face is face for face in kept)]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from math import dist
 
 import cv2
 import numpy as np
@@ -34,18 +35,14 @@ def crop_matrix(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
     `landmarks`: (478, 2 or 3) in frame pixels. The crop is centred between forehead and chin, its upward axis is
     the face's own (chin to forehead), its side is `CROP_TO_FACE` face heights.
     """
-    points = landmarks[:, :2].astype(np.float32)
-    top, chin = points[FOREHEAD_TOP], points[CHIN]
-    height = float(np.linalg.norm(chin - top))
-    width = float(np.linalg.norm(points[RIGHT_TEMPLE] - points[LEFT_TEMPLE]))
-    side = CROP_TO_FACE * max(height, WIDTH_TO_HEIGHT * width, 1.0)
-    down = (chin - top) / max(height, 1e-6)  # unit vector
-    scale = CROP_PX / side
-    # rotation that takes `down` to (0, 1)
-    rotation = np.array([[down[1], -down[0]], [down[0], down[1]]], np.float32) * scale
-    centre = (top + chin) / 2
-    shift = np.array([CROP_PX / 2, CROP_PX / 2], np.float32) - rotation @ centre
-    return np.concatenate([rotation, shift[:, None]], 1).astype(np.float32)
+    top, chin, right, left = landmarks[[FOREHEAD_TOP, CHIN, RIGHT_TEMPLE, LEFT_TEMPLE], :2].tolist()
+    height = dist(chin, top)
+    side = CROP_TO_FACE * max(height, WIDTH_TO_HEIGHT * dist(right, left), 1.0)
+    scale = CROP_PX / side / max(height, 1e-6)
+    cos, sin = scale * (chin[1] - top[1]), scale * (chin[0] - top[0])  # of the turn that takes chin to right below top
+    x, y = (top[0] + chin[0]) / 2, (top[1] + chin[1]) / 2
+    half = CROP_PX / 2
+    return np.array([[cos, -sin, half - cos * x + sin * y], [sin, cos, half - sin * x - cos * y]], np.float32)
 
 
 def held(before: NDArray[np.float32] | None, wanted: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -123,9 +120,9 @@ def cut(rgb: NDArray[np.uint8], matrix: NDArray[np.float32]) -> NDArray[np.uint8
     small = (part.size.width, part.size.height)
     if small != rgb.shape[1::-1]:
         rgb = cv2.resize(rgb, small, interpolation=cv2.INTER_AREA)
-    rgba = cv2.cvtColor(rgb, cv2.COLOR_RGB2RGBA)  # four channels are warped in half the time of three
     if part.sigma > 0:
-        rgba = cv2.GaussianBlur(rgba, (SOFTENED_PX, SOFTENED_PX), part.sigma)
+        rgb = cv2.GaussianBlur(rgb, (SOFTENED_PX, SOFTENED_PX), part.sigma)
+    rgba = cv2.cvtColor(rgb, cv2.COLOR_RGB2RGBA)  # four channels are warped in half the time of three
     square = (CROP_PX, CROP_PX)
     rgba = cv2.warpAffine(rgba, part.matrix, square, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB)

@@ -55,7 +55,7 @@ def stretch(luma: NDArray[np.uint8] | NDArray[np.float32]) -> Exposure:
     ranks = [round(share * (luma.size - 1)) for share in (0.01, 0.98)]
     low, high = (float(level) / 255 for level in np.partition(luma, ranks, axis=None)[ranks])
     low = 0.6 * min(low, 0.6 * high)
-    gain = float(np.clip((WHITE_TARGET - BLACK_TARGET) / max(high - low, 1e-3), GAIN_MIN, GAIN_MAX))
+    gain = min(max((WHITE_TARGET - BLACK_TARGET) / max(high - low, 1e-3), GAIN_MIN), GAIN_MAX)
     return Exposure(gain, -low * gain + min(BLACK_TARGET, low))
 
 

@@ -11,6 +11,8 @@ slowly.
 
 from __future__ import annotations
 
+from math import exp, expm1
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -51,40 +53,41 @@ class ExposureMemory:
         luma = luma_samples(rgb).astype(np.float32)
         tau_s = TAU_S * self.steadiness
         if self._exposure is None or self._mean.shape != luma.shape or tau_s < 1e-6:
-            self._mean, self._recent, self._exposure = luma, luma, stretch(luma)
+            self._mean, self._recent, self._exposure = luma, luma.copy(), stretch(luma)
             return self._exposure
         factor = common_factor(luma[::2, ::2], self._mean[::2, ::2])
-        self._mean, self._recent = self._mean * np.float32(factor), self._recent * np.float32(factor)
+        if factor != 1:
+            self._mean, self._recent = self._mean * np.float32(factor), self._recent * np.float32(factor)
         exposure = Exposure(self._exposure.gain / factor, self._exposure.offset)
-        share = float(-np.expm1(-max(dt_s, 0.0) / PICTURE_TAU_S))
+        share = -expm1(-max(dt_s, 0.0) / PICTURE_TAU_S)
         known = cv2.absdiff(luma, self._recent) < PASSING
         self._mean += (np.float32(share) * known) * (luma - self._mean)
-        share = float(-np.expm1(-max(dt_s, 0.0) / RECENT_TAU_S))
+        share = -expm1(-max(dt_s, 0.0) / RECENT_TAU_S)
         self._recent += np.float32(share) * (luma - self._recent)
         wanted = stretch(self._mean[::2, ::2])
-        share = float(-np.expm1(-max(dt_s, 0.0) / tau_s))
+        share = -expm1(-max(dt_s, 0.0) / tau_s)
         self._exposure = exposure.towards(_within_reach(wanted, exposure), share)
         return self._exposure
 
 
 def _within_reach(wanted: Exposure, now: Exposure) -> Exposure:
     """The nearest to `now` that is no more than the slack away from `wanted`."""
-    gain = float(np.clip(now.gain, wanted.gain * (1 - SLACK), wanted.gain * (1 + SLACK)))
-    return Exposure(gain, float(np.clip(now.offset, wanted.offset - SLACK / 5, wanted.offset + SLACK / 5)))
+    gain = min(max(now.gain, wanted.gain * (1 - SLACK)), wanted.gain * (1 + SLACK))
+    return Exposure(gain, min(max(now.offset, wanted.offset - SLACK / 5), wanted.offset + SLACK / 5))
 
 
 def common_factor(now: Luma, before: Luma) -> float:
     """By what most places changed alike, the peak of their factors; 1 where there is none, or hardly any change."""
     known = (np.minimum(now, before) > DARK) & (np.maximum(now, before) < BRIGHT)
-    if known.mean() < KNOWN_LEAST:
-        return 1.0
     ratio = np.log(now[known] / before[known])
+    if ratio.size < KNOWN_LEAST * known.size:
+        return 1.0
     bins = ((ratio + np.float32(FACTOR_LIMIT)) * np.float32(FACTOR_BINS / 2 / FACTOR_LIMIT)).astype(np.intp)
     counts = np.bincount(bins[(bins >= 0) & (bins < FACTOR_BINS)], minlength=FACTOR_BINS)
     width = 2 * FACTOR_LIMIT / FACTOR_BINS
     peak = (int(np.argmax(np.convolve(counts, np.ones(3), "same"))) + 0.5) * width - FACTOR_LIMIT
-    near = np.abs(ratio - peak) < ALIKE
-    if near.mean() < SHARED_LEAST:
+    shared = ratio[np.abs(ratio - peak) < ALIKE]
+    if shared.size < SHARED_LEAST * ratio.size:
         return 1.0
-    factor = float(ratio[near].mean())
-    return float(np.exp(factor)) if abs(factor) >= FACTOR_LEAST else 1.0
+    factor = float(shared.mean())
+    return exp(factor) if abs(factor) >= FACTOR_LEAST else 1.0

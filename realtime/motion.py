@@ -149,19 +149,20 @@ def flow_in_crop(
     frame: height and width. now, before: (2, 3) affine maps from frame pixels to pixels of the crop.
     """
     height, width = frame
-    small = np.array([[flow.shape[1] / width, 0, 0], [0, flow.shape[0] / height, 0], [0, 0, 1]], np.float32)
     to_frame = cv2.invertAffineTransform(now).astype(np.float32)
-    shrink = np.array([[side / size, 0, 0], [0, side / size, 0], [0, 0, 1]], np.float32)
-    back = (small @ np.vstack([to_frame, [0, 0, 1]]) @ shrink)[:2].astype(np.float32)  # crop place to flow place
-    step = cv2.warpAffine(
-        flow, back, (size, size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
-    )
-    step = cv2.transform(step, np.ascontiguousarray(before[:, :2]))
+    to_flow = np.array([[flow.shape[1] / width], [flow.shape[0] / height]], np.float32)
+    back = to_frame * to_flow * np.array([side / size, side / size, 1], np.float32)  # crop place to flow place
+    four = cv2.merge([flow, flow])  # four channels are warped in a third of the time of two
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    four = cv2.warpAffine(four, back, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    turn = np.zeros((2, 4), np.float32)
+    turn[:, :2] = before[:, :2]
+    step = cv2.transform(four, turn)
     if now is before:  # what does not move has a step of exactly none
-        return np.asarray(step, np.float32)
+        return step
     own = before @ np.vstack([to_frame, [0, 0, 1]]) - np.eye(2, 3)
     places = _grid(size, size) * np.float32(side / size)
-    return np.asarray(cv2.add(step, cv2.transform(places, own.astype(np.float32))), np.float32)
+    return cv2.add(step, cv2.transform(places, own.astype(np.float32)))
 
 
 @lru_cache(maxsize=16)

@@ -63,15 +63,18 @@ class Redraw:
             self._age_s = every_s / 2 if self._late else 0.0
             return True
         self._age_s += dt_s
-        carries = (
-            flow is not None
-            and _new(before, gray, flow * np.float32(scale)) <= self._new_share
-            and not _fast(flow, width * dt_s)
-        )
-        if carries and self._age_s < every_s - SLACK_S:
+        if (
+            self._age_s < every_s - SLACK_S
+            and flow is not None
+            and self._carries(flow, before, gray, scale, width * dt_s)
+        ):
             return False
         self._age_s = 0.0
         return True
+
+    def _carries(self, flow: Flow, before: GrayImage, now: GrayImage, scale: float, width_px: float) -> bool:
+        """Whether the flow explains what changed."""
+        return _new(before, now, flow * np.float32(scale)) <= self._new_share and not _fast(flow, width_px)
 
 
 def _new(before: GrayImage, now: GrayImage, flow: Flow) -> float:
@@ -82,5 +85,5 @@ def _new(before: GrayImage, now: GrayImage, flow: Flow) -> float:
 
 def _fast(flow: Flow, width_px: float) -> bool:
     """Whether much moves fast; width_px: by how much a place moves that crosses the picture in a second."""
-    far = cv2.compare(cv2.magnitude(flow[..., 0], flow[..., 1]), FAST * width_px, cv2.CMP_GT)
+    far = cv2.compare(cv2.magnitude(*cv2.split(flow)), FAST * width_px, cv2.CMP_GT)
     return cv2.countNonZero(far) > FAST_SHARE * far.size

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Protocol
 
 import cv2
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.beside import Beside
-from realtime.crop import CROP_PX, RIM_PX, crop_matrix, cut, edge_in_box, held, place
+from realtime.crop import CROP_PX, RIM_PX, Place, crop_matrix, cut, edge_in_box, held, place
 from realtime.exposure import Exposure, apply_exposure
 from realtime.exposure_memory import ExposureMemory
 from realtime.halved import halved
@@ -96,13 +96,27 @@ class _Crop:
     to_crop: NDArray[np.float32] | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Put:
+    """Where the drawing of a crop cut by `to_crop` goes, at that presence, and how much of it, (h, w) and (h, w, 3)."""
+
+    to_crop: NDArray[np.float32]
+    presence: float
+    there: Place
+    share: GrayImage
+    shares: RgbImage
+
+
 @dataclass(slots=True)
 class _FaceState:
-    """What the second half remembers of a face: its layers, how far it has faded in (0..1), when it was seen."""
+    """What the second half remembers of a face: its layers, how far it has faded in (0..1), when it was seen, and where
+    it was put.
+    """
 
     memory: LayerMemory
     presence: float
     seen_s: float
+    put: _Put | None = None
 
 
 def generator_size(frame: Size, pixels: int = GENERATOR_PIXELS) -> Size:
@@ -257,9 +271,11 @@ class Stylize:
         live = None if of.drawn.layers is None else live_parts(of.face.landmarks, of.to_crop)
         layers = self._kept(state.memory, of.drawn, begun.dt_s, live)
 
-        there = place(of.to_crop, frame.size)
-        if there is None:
+        if state.put is None or state.put.to_crop is not of.to_crop or state.put.presence != state.presence:
+            state.put = _put(of.to_crop, state.presence, frame.size)  # mostly a crop stays where it is
+        if state.put is None:
             return
+        there = state.put.there
         middle = np.s_[RIM_PX:-RIM_PX, RIM_PX:-RIM_PX]
         layers = Layers(layers.flat[middle], layers.ink[middle])
         drawn, ink = draw_layers(layers, Size(there.side, there.side), finish)
@@ -267,16 +283,23 @@ class Stylize:
         both = cv2.merge([drawn, ink])  # four channels are warped in less time than three
         both = cv2.warpAffine(both, there.matrix, box, flags=cv2.INTER_LINEAR)
         drawn, ink = cv2.cvtColor(both, cv2.COLOR_RGBA2RGB), cv2.extractChannel(both, 3)
-        share = cv2.convertScaleAbs(edge_in_box(there), alpha=255 * state.presence)
         at = np.s_[there.top : there.bottom, there.left : there.right]
-        _blend(rgb[at], drawn, cv2.cvtColor(share, cv2.COLOR_GRAY2RGB))
-        _blend(lines[at], ink, share)
+        _blend(rgb[at], drawn, state.put.shares)
+        _blend(lines[at], ink, state.put.share)
+
+
+def _put(to_crop: NDArray[np.float32], presence: float, frame: Size) -> _Put | None:
+    """None where it goes outside of the frame."""
+    if (there := place(to_crop, frame)) is None:
+        return None
+    share = cv2.convertScaleAbs(edge_in_box(there), alpha=255 * presence)
+    return _Put(to_crop, presence, there, share, cv2.cvtColor(share, cv2.COLOR_GRAY2RGB))
 
 
 def _blend(target: NDArray[np.uint8], new: NDArray[np.uint8], share: NDArray[np.uint8]) -> None:
     """Puts `share` (255 is all) of the new into the target; all of one shape."""
     rest = cv2.multiply(target, cv2.bitwise_not(share), scale=1 / 255)
-    target[:] = cv2.add(cv2.multiply(new, share, scale=1 / 255), rest)
+    cv2.add(cv2.multiply(new, share, scale=1 / 255), rest, dst=target)
 
 
 def with_strength(finish: Finish, strength: float) -> Finish:
@@ -305,8 +328,12 @@ def with_mood(finish: Finish, exposure: Exposure) -> Finish:
 
     Half of the gain, in stops, is taken back, down to `MOOD_MIN` of the light; in steps, as each is a table to make.
     """
-    light = float(np.clip(exposure.gain**-0.5, MOOD_MIN, 1.0))
-    return replace(finish, white=finish.white * round(light / MOOD_STEP) * MOOD_STEP)
+    return _with_light(finish, round(min(max(exposure.gain**-0.5, MOOD_MIN), 1.0) / MOOD_STEP))
+
+
+@lru_cache(maxsize=8)
+def _with_light(finish: Finish, steps: int) -> Finish:
+    return replace(finish, white=finish.white * steps * MOOD_STEP)
 
 
 def face_height(face: Face) -> float:

@@ -55,7 +55,7 @@ def curve(points: Points, samples: int = 25) -> Points:
     return _catmull_rom(points.shape[-2], samples) @ points
 
 
-def box_of(points: Points, margin: float, shape: tuple[int, ...]) -> Box | None:
+def box_of(points: Points | NDArray[np.int32], margin: float, shape: tuple[int, ...]) -> Box | None:
     """The box of whole pixels round the points, cut to a picture of this shape; None where nothing is left."""
     left, top, width, height = cv2.boundingRect(np.asarray(points, np.float32))
     beyond = math.ceil(margin)

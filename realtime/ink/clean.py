@@ -3,7 +3,7 @@
 Comes in: a canvas, the generator's ink, a `FaceSketch`, how far each eye is to be seen. Goes out: the canvas without
 those lines, and without stray ones. Filter's thread.
 
-What is taken off is filled from round about (`filled`). Of an eye that is all ink that hangs together within its lids'
+What is taken off is filled from round about (`_filled`). Of an eye that is all ink that hangs together within its lids'
 neighbourhood, and what hangs from its opening nearly black in flat colour, as lowered lashes do; what goes on beyond it
 is a rim, hair or shadow, and is left where it is no part of the opening. Of glasses with clear rims a generator draws a
 stub of bridge and a scrap of rim, which look like dirt on the face: ink where the photo has nothing dark is taken off
@@ -15,31 +15,26 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.ink.canvas import Box, Canvas, blend, box_of, halved, pieces
+from realtime.ink.canvas import Box, Canvas, blend, box_of, halved
 from realtime.ink.face import FaceSketch
 from realtime.ink.glasses import are_worn
 from realtime.ink.measure import Floats, Points, length
 from realtime.ink.memory import FaceMemory
-from realtime.landmarks import (
-    EYES,
-    LIPS_INNER_BOTTOM,
-    LIPS_INNER_TOP,
-    LIPS_OUTER_BOTTOM,
-    LIPS_OUTER_TOP,
-    NOSE_TIP,
-    EyePoints,
-)
+from realtime.landmarks import EYES, LIPS_INNER, LIPS_OUTER_BOTTOM, LIPS_OUTER_TOP, NOSE_TIP
 from realtime.types import GrayImage, RgbImage
 
 INKED = 24  # of 255
 OWN = 0.6  # of a piece of ink has to lie in an eye's neighbourhood for all of it to be the eye's
 ABOVE, BELOW, ASIDE = 0.18, 0.12, 0.14  # the neighbourhood: eye widths beyond the lids
 BAG, BAG_LENGTH = 0.32, 0.75  # eye widths below the lids down to which ink shorter than this is a bag's, no rim's
+AWAY, AWAY_FROM_LIPS = 0.35, 0.12  # eye and mouth widths round a neighbourhood: further away, ink is nothing to it
 LASHES = 0.3  # of the luma of the drawing's skin: as dark are lashes in flat colour
 CORE = 0.07  # eye widths beyond the lids within which no ink but the eye's own is kept
 PALE = 0.56  # photo luma over that of the face's skin above which there is no line
@@ -50,222 +45,296 @@ AROUND = 0.21  # eye distances that are looked at beyond the outermost brow and 
 LOOK_PX = 160  # ink is looked at with faces of one to two times this width: a generator draws it no finer
 FILL_PX = 72  # a face is filled at about this width: what is filled in is smooth
 STEP = 4  # from one level of the pyramid to the next
+BROWS_AND_LOWER_LIP = np.concatenate([LIPS_OUTER_BOTTOM, *(e.brow_top for e in EYES)])
+BROWS_AND_LIDS = np.concatenate([chain for e in EYES for chain in (e.brow_bottom, e.lower_lid)])
+# What a place is to the first eye, to the second eye, to the lips; 0 nothing.
+ZONES = (1, 2, 3, 4), (5, 6, 7, 8)  # within `AWAY`, below as bags are, in the neighbourhood, in the core
+NEAR_LIPS, LIPS, KINDS = 9, 10, 11
+HANGING = (1, 2, 3), (4, 5, 6)  # for lashes: within `AWAY`, down to where bags are, in the opening
+
+
+def _round_eye(above: float, below: float, aside: float = 0.0) -> list[tuple[int, float, float]]:
+    """The closed outline so many eye widths beyond the lids: lid points, and how far aside and down of them it lies."""
+    over = [(point, 0.0, -above) for point in range(9)]
+    if aside:
+        over = [(0, -aside, 0.0), *over, (8, aside, 0.0)]
+    return over + [(point, 0.0, below) for point in range(17, 8, -1)]
+
+
+# Of both eyes: opening, core, neighbourhood, the same with bags, opening with bags.
+_OUTLINES = [
+    _round_eye(*beyond) for beyond in ((0, 0), (CORE, CORE), (ABOVE, BELOW, ASIDE), (ABOVE, BAG, ASIDE), (0, BAG))
+]
+_PARTS = [slice(end - len(o), end) for o, end in zip(_OUTLINES, accumulate(map(len, _OUTLINES)), strict=True)]
+_VERTICES = np.array([vertex for outline in _OUTLINES for vertex in outline], np.float32)
+_EYE_POINTS = np.array([(*e.upper_lid, *e.lower_lid) for e in EYES])[:, _VERTICES[:, 0].astype(np.intp)]
+_ASIDE, _DOWN = _VERTICES[:, 1:2], _VERTICES[:, 2:]
+# The lips and what is just beyond.
+_LIP_POINTS = np.concatenate(
+    [LIPS_OUTER_TOP[:1], LIPS_OUTER_TOP, LIPS_OUTER_TOP[[-1, -1]], LIPS_OUTER_BOTTOM[::-1], LIPS_OUTER_TOP[:1]]
+)
+_LIPS_ASIDE, _LIPS_DOWN = np.zeros((2, len(_LIP_POINTS), 1), np.float32)
+_LIPS_ASIDE[[0, 12, 13, 25], 0], _LIPS_DOWN[[0, 12, 13, 25], 0] = (-1, 1, 1, -1), (-1, -1, 1, 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Look:
     """The neighbourhood of a face, halved until the face is hardly wider than `LOOK_PX`.
 
-    inked: (h, w) u8, 255 where there is ink. labels: of its size, which piece of ink that hangs together, 0 none.
-    sizes: (n, 2) width and height of each piece. holes: of its size, what is to be taken off, 0 nothing; written to.
-    points: (478, 2) of the face in its pixels. width: of the face in its pixels. down: unit vector down the face.
+    holes: (h, w) u8, what is to be taken off, 0 nothing; written to. points: (478, 2) of the face in its pixels.
+    width: of the face in its pixels. down: unit vector down the face. halvings: of the picture's pixels.
     """
 
-    inked: GrayImage
-    labels: NDArray[np.int32]
-    sizes: NDArray[np.int32]
     holes: GrayImage
     points: Points
     width: float
     down: Floats
+    halvings: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Eye:
+    """One eye in a `_Look`: its width in pixels of it, closed outlines (n, 2), and what its ink is marked with.
+
+    opening: between the lids. core, near: further and further round it. under: as `near`, and down to where bags are.
+    hanging: from the upper lid to there.
+    """
+
+    width: float
+    value: int
+    opening: NDArray[np.int32]
+    core: NDArray[np.int32]
+    near: NDArray[np.int32]
+    under: NDArray[np.int32]
+    hanging: NDArray[np.int32]
+
+
+def _eyes(look: _Look, seen: list[float]) -> list[_Eye]:
+    """Both eyes. seen: 0..1, how much of each is to be seen."""
+    axes = [look.points[e.inner_corner] - look.points[e.outer_corner] for e in EYES]
+    widths = [max(length(axis), 1e-3) for axis in axes]
+    downs = np.array(widths, np.float32)[:, None, None] * look.down
+    outlines = (look.points[_EYE_POINTS] + np.array(axes)[:, None] * _ASIDE + downs * _DOWN).astype(np.int32)
+    return [
+        _Eye(width, round(255 * visible) if visible >= 0.02 else 0, *(own[part] for part in _PARTS))
+        for own, width, visible in zip(outlines, widths, seen, strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pieces:
+    """The places of a mask, and what they hang together to.
+
+    at: (n,) places, counted row by row. piece: (n,) numbers. kind: (n,) piece and zone of each. areas: (pieces, zones).
+    """
+
+    at: NDArray[np.intp]
+    piece: NDArray[np.int32]
+    kind: NDArray[np.int32]
+    areas: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, mask: GrayImage, zones: GrayImage, kinds: int) -> _Pieces:
+        """mask: (h, w) 0 or 1. zones: (h, w) below `kinds`."""
+        # On one thread a third of what OpenCV's own choice takes, and statistics take twice as long as all the rest.
+        count, labels = cv2.connectedComponentsWithAlgorithm(mask, 8, cv2.CV_32S, cv2.CCL_BBDT)
+        at = np.flatnonzero(mask.view(np.bool_))
+        piece = labels.ravel()[at]
+        kind = piece * kinds + zones.ravel()[at]
+        return cls(at, piece, kind, np.bincount(kind, minlength=count * kinds).reshape(count, kinds))
 
 
 def clean(canvas: Canvas, lines: GrayImage, face: FaceSketch, seen: list[float], memory: FaceMemory) -> None:
     """Takes ink off, and notes in the canvas where. lines: (h, w) u8, the generator's. seen: 0..1 for each eye."""
-    around = np.concatenate([face.points[LIPS_OUTER_BOTTOM], *(face.points[e.brow_top] for e in EYES)])
-    box = box_of(around, AROUND * face.width / 2, lines.shape)
+    box = box_of(face.points[BROWS_AND_LOWER_LIP], AROUND * face.width / 2, lines.shape)
     halvings = max(0, int(math.log2(face.width / LOOK_PX)))
-    size = 1 << halvings  # of a pixel that is looked at
-    if box is None or min(box[2] - box[0], box[3] - box[1]) < size:
+    further = max(0, round(math.log2(face.width / (FILL_PX << halvings))))
+    cell = 1 << halvings + further  # of the picture's pixels: one that is filled
+    if box is None or min(box[2] - box[0], box[3] - box[1]) < cell:
         return
     x0, y0 = box[:2]
-    there = np.s_[y0 : y0 + (box[3] - y0) // size * size, x0 : x0 + (box[2] - x0) // size * size]
-    inked = cv2.threshold(halved(lines[there], halvings), INKED, 255, cv2.THRESH_BINARY)[1]
-    labels, stats, _ = pieces(inked)
+    there = np.s_[y0 : y0 + (box[3] - y0) // cell * cell, x0 : x0 + (box[2] - x0) // cell * cell]
+    part, photo = canvas.rgb[there], face.photo[there]
+    inked = cv2.threshold(halved(lines[there], halvings), INKED, 1, cv2.THRESH_BINARY)[1]
     look = _Look(
-        inked,  # type: ignore[arg-type]
-        labels,
-        stats[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]],
         np.zeros(inked.shape, np.uint8),
-        (face.points - np.array((x0, y0), np.float32)) / np.float32(size),
-        face.width / size,
+        (face.points - np.array((x0, y0), np.float32)) / np.float32(1 << halvings),
+        face.width / (1 << halvings),
         face.down,
+        halvings,
     )
     bare = (1 - are_worn(memory)) * sum(seen) / len(seen)  # before hidden eyes there are dark lenses, with rims
-    part = canvas.rgb[there]
-    small = halved(part, halvings)
-    gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
-    dark = cv2.threshold(gray, LASHES * face.skin_luma, 255, cv2.THRESH_BINARY_INV)[1]
-    for eye, visible in zip(EYES, seen, strict=True):
-        _mark_eye(look, eye, visible)
-        _mark_lashes(look, dark, eye, visible)  # type: ignore[arg-type]
-    _mark_mouth(look)
-    _mark_stray(look, face.photo[there], halvings, face.photo_skin, bare)
+    eyes = _eyes(look, seen)
+    for eye in eyes:
+        cv2.fillPoly(look.holes, [eye.opening], eye.value)
+    cv2.fillPoly(look.holes, [look.points[LIPS_INNER].astype(np.int32)], 255)
+    _mark_ink(look, inked, eyes, photo, face.photo_skin, bare)  # type: ignore[arg-type]
+    _mark_lashes(look, part, LASHES * face.skin_luma, eyes)
     if not cv2.hasNonZero(look.holes):
         return
-    reach = 2 * round((0.009 * face.width + 0.4) / size) + 1
-    holes = cv2.dilate(look.holes, np.ones((reach, reach), np.uint8))
-    further = max(0, round(math.log2(look.width / FILL_PX)))
-    colour = filled(small, holes, further)
-    nose = min(max(int(look.points[NOSE_TIP, 1]), 0), len(holes))
-    for top, rows in ((0, holes[:nose]), (nose, holes[nose:])):  # hardly anything between eyes and mouth changes
-        if not rows.size or not cv2.hasNonZero(rows):
+    reach = round((0.009 * face.width + 0.4) / (1 << halvings))
+    colour = _filled(part, look.holes, halvings, further, reach)
+    nose = min(max(int(look.points[NOSE_TIP, 1]), 0), len(look.holes))
+    for top, rows in ((0, look.holes[:nose]), (nose, look.holes[nose:])):  # hardly anything between them changes
+        left, above, width, height = cv2.boundingRect(rows) if rows.size else (0, 0, 0, 0)
+        if not width:
             continue
-        left, above, width, height = cv2.boundingRect(rows)
-        x, y = max((left >> further) - 1, 0), max((top + above >> further) - 1, 0)  # in pixels of `colour`
-        x_end, y_end = (left + width >> further) + 2, (top + above + height >> further) + 2
-        cell = size << further
+        margin = reach + 1  # what is taken off grows by that, and has a soft edge
+        x, y = max(left - margin, 0) >> further, max(top + above - margin, 0) >> further  # in pixels of `colour`
+        x_end, y_end = (left + width + margin >> further) + 1, (top + above + height + margin >> further) + 1
         target = part[y * cell : y_end * cell, x * cell : x_end * cell]
         high, wide = target.shape[:2]
-        paint = cv2.resize(colour[y:y_end, x:x_end], None, fx=cell, fy=cell, interpolation=cv2.INTER_LINEAR)
-        mask = holes[y << further : y_end << further, x << further : x_end << further]
-        soft = cv2.blur(cv2.resize(mask, (wide, high), interpolation=cv2.INTER_LINEAR), (3, 3))
-        blend(target, cv2.convertScaleAbs(paint[:high, :wide]), soft, face.alpha)
+        mask = look.holes[y << further : y_end << further, x << further : x_end << further]
+        mask = cv2.dilate(mask, _square(reach))  # type: ignore[assignment]
+        if halvings:
+            mask = cv2.resize(mask, (wide, high), interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
+        soft = cv2.blur(mask, (3, 3))
+        # OpenCV enlarges three channels of floats faster than those of bytes.
+        paint = cv2.resize(colour[y:y_end, x:x_end].astype(np.float32), (wide, high), interpolation=cv2.INTER_LINEAR)
+        blend(target, cv2.convertScaleAbs(paint), soft, face.alpha)  # type: ignore[arg-type]
         x, y = x0 + x * cell, y0 + y * cell
-        canvas.cleaned.append(((x, y, x + wide, y + high), soft))
+        canvas.cleaned.append(((x, y, x + wide, y + high), soft))  # type: ignore[arg-type]
 
 
-def filled(rgb: RgbImage, holes: GrayImage, halvings: int) -> Floats:
-    """The picture with its holes (u8, 0 none) filled smoothly from their rims, after so many halvings of its size.
+def _filled(rgb: RgbImage, holes: GrayImage, halvings: int, further: int, reach: int) -> RgbImage:
+    """The picture halved `halvings` + `further` times, its holes filled smoothly from their rims.
 
-    It is a little larger at the right and at the bottom.
+    holes: (h, w) u8, 0 none, after `halvings`; they are `reach` pixels of theirs larger than they say.
 
     Pull-push: the known pixels are averaged down a pyramid, and what is unknown on a level is taken from the coarser
     one (Gortler, Grzeszczuk, Szeliski and Cohen, "The Lumigraph", SIGGRAPH 1996).
     """
-    height, width = holes.shape
-    opaque = cv2.cvtColor(rgb, cv2.COLOR_RGB2RGBA)  # the fourth channel is how well a pixel is known
-    known = cv2.copyTo(opaque, cv2.compare(holes, 0, cv2.CMP_EQ))
-    unit = STEP**2 << halvings
-    known = cv2.copyMakeBorder(known, 0, -height % unit, 0, -width % unit, cv2.BORDER_CONSTANT)
-    level = halved(known, halvings).astype(np.float32)
-    levels = [level]
-    for _ in range(2):
-        level = cv2.resize(level, None, fx=1 / STEP, fy=1 / STEP, interpolation=cv2.INTER_AREA)
-        levels.append(level)
-    weight = np.maximum(level[..., 3:], 1e-2)
-    colour = level[..., :3] * (255 / weight)
-    for level in levels[-2::-1]:
-        coarse = cv2.resize(colour, level.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-        known_share = level[..., 3] * np.float32(1 / 255)
-        # a pixel that is a quarter known has a colour of its own
-        own = cv2.cvtColor(1 / np.maximum(known_share, 0.25), cv2.COLOR_GRAY2RGB)
-        rest = cv2.cvtColor(1 - np.minimum(known_share * 4, 1), cv2.COLOR_GRAY2RGB)
-        colour = cv2.cvtColor(level, cv2.COLOR_RGBA2RGB) * own + coarse * rest
-    return colour
+    small = halved(rgb, halvings + further)
+    known = cv2.compare(cv2.dilate(halved(holes, further), _square(-(-reach >> further))), 0, cv2.CMP_EQ)
+    height, width = known.shape
+    level = cv2.copyTo(cv2.cvtColor(small, cv2.COLOR_RGB2RGBA), known)  # the fourth channel: how well it is known
+    level = cv2.copyMakeBorder(level, 0, -height % STEP**2, 0, -width % STEP**2, cv2.BORDER_CONSTANT)
+    level = halved(level, 2).astype(np.float32)  # type: ignore[arg-type]
+    coarse = cv2.resize(level, None, fx=1 / STEP, fy=1 / STEP, interpolation=cv2.INTER_AREA)
+    coarse = coarse[..., :3] * (255 / np.maximum(coarse[..., 3:], 1e-2))
+    coarse = cv2.resize(coarse, level.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    share = level[..., 3:] * np.float32(1 / 255)
+    # A pixel that is a quarter known has a colour of its own.
+    colour = level[..., :3] / np.maximum(share, 0.25) + coarse * (1 - np.minimum(share * 4, 1))
+    colour = cv2.resize(colour, None, fx=STEP, fy=STEP, interpolation=cv2.INTER_LINEAR)
+    filled = cv2.convertScaleAbs(colour)[:height, :width]
+    return cv2.copyTo(small, known, filled)  # type: ignore[return-value]
 
 
-def _mark_eye(look: _Look, eye: EyePoints, visible: float) -> None:
-    """Marks the ink of one eye, and its opening, with `visible`."""
-    if visible < 0.02:
-        return
-    upper, lower = look.points[eye.upper_lid], look.points[eye.lower_lid]
-    axis = upper[-1] - upper[0]
-    width = max(length(axis), 1e-3)
-    aside, down = axis * ASIDE, look.down * width
-    above = np.concatenate([upper[:1] - aside, upper - down * ABOVE, upper[-1:] + aside])
-    zone, under = (np.concatenate([above, (lower + down * below)[::-1]]) for below in (BELOW, BAG))
-    core = np.concatenate([upper - down * CORE, (lower + down * CORE)[::-1]])
-    opening = np.concatenate([upper, lower[::-1]])
-    _mark_own(look, zone, core, opening, round(255 * visible), 0.35 * width, (under, BAG_LENGTH * width))
+def _mark_ink(look: _Look, inked: GrayImage, eyes: list[_Eye], photo: RgbImage, skin: float, bare: float) -> None:
+    """Marks the ink of eyes and lips, and with `bare` stray ink. inked: (h, w) 0 or 1.
 
-
-def _mark_lashes(look: _Look, dark: GrayImage, eye: EyePoints, visible: float) -> None:
-    """Marks, with `visible`, the pieces of `dark` (255, else 0) that hang from the opening and end soon below it."""
-    upper, lower = look.points[eye.upper_lid], look.points[eye.lower_lid]
-    width = length(upper[-1] - upper[0])
-    zone, opening = (np.concatenate([upper, (lower + look.down * (k * width))[::-1]]) for k in (BAG, 0))
-    within = box_of(zone, 0.35 * width, dark.shape)
-    if within is None or visible < 0.02:
-        return
-    labels, stats, _ = pieces(dark[within[1] : within[3], within[0] : within[2]])
-    inside, hanging = (
-        np.bincount(labels[_polygon(outline, within, 1).view(np.bool_)], minlength=len(stats))
-        for outline in (zone, opening)
-    )
-    found = (hanging > 0) & (inside > OWN * stats[:, cv2.CC_STAT_AREA])
-    found[0] = False
-    there = look.holes[within[1] : within[3], within[0] : within[2]]
-    cv2.max(there, (found * round(255 * visible)).astype(np.uint8)[labels], there)
-
-
-def _mark_own(
-    look: _Look,
-    zone: Points,
-    core: Points,
-    opening: Points,
-    value: int,
-    margin: float,
-    short: tuple[Points, float] | None = None,
-) -> None:
-    """Marks, with `value`: ink that lies mostly in `zone`, all ink in `core`, and all of `opening`.
-
-    margin: px round the zone that are looked at: what a piece of ink is further away is nothing to it.
-    short: a larger zone, and a length in px of whole pieces below which ink that lies mostly there is marked as well.
+    An eye's is all ink of a piece that lies mostly in its neighbourhood, and all ink in its core. The lips' is all ink
+    on them and just beyond, and all of a piece that lies mostly there.
     """
-    within = box_of(zone, margin, look.inked.shape)
-    if within is None:
+    zones: GrayImage = np.zeros(inked.shape, np.uint8)
+    beyond = (look.points[LIPS_OUTER_TOP[-1]] - look.points[LIPS_OUTER_TOP[0]]) * np.float32(AWAY_FROM_LIPS)
+    reach = look.down * np.float32(0.022 * look.width)
+    lips = (look.points[_LIP_POINTS] + beyond * _LIPS_ASIDE + reach * _LIPS_DOWN).astype(np.int32)
+    _rectangle(zones, NEAR_LIPS, box_of(lips, length(beyond), zones.shape))
+    for eye, (away, *_) in zip(eyes, ZONES, strict=True):
+        _rectangle(zones, away, box_of(eye.near, AWAY * eye.width, zones.shape))
+    cv2.fillPoly(zones, [lips], LIPS)
+    for eye, kinds in zip(eyes, ZONES, strict=True):
+        for outline, kind in zip((eye.under, eye.near, eye.core), kinds[1:], strict=True):
+            cv2.fillPoly(zones, [outline], kind)
+    ink = _Pieces.of(inked, zones, KINDS)
+    if not ink.at.size:
         return
-    x0, y0, x1, y1 = within
-    part, there = look.inked[y0:y1, x0:x1], look.holes[y0:y1, x0:x1]
-    labels, count = look.labels[y0:y1, x0:x1], len(look.sizes)
-    area = OWN * np.bincount(labels.ravel(), minlength=count)
-    found = np.bincount(labels[_polygon(zone, within, 1).view(np.bool_)], minlength=count) > area
-    if short is not None:
-        near = np.bincount(labels[_polygon(short[0], within, 1).view(np.bool_)], minlength=count)
-        found |= (near > area) & (look.sizes[:, 0] < short[1])
-    found[0] = False
-    own = (found * value).astype(np.uint8)[labels]
-    cv2.max(own, cv2.bitwise_and(_polygon(core, within, value), part), own)
-    cv2.max(own, _polygon(opening, within, value), own)
-    cv2.max(there, own, there)
-
-
-def _mark_mouth(look: _Look) -> None:
-    """Marks the ink on the lips and just beyond."""
-    upper, lower = look.points[LIPS_OUTER_TOP], look.points[LIPS_OUTER_BOTTOM]
-    beyond = (upper[-1] - upper[0]) * 0.12
-    ends = np.stack([upper[0] - beyond, upper[-1] + beyond])
-    reach = look.down * (0.022 * look.width)
-    zone = np.concatenate([ends[:1] - reach, upper, ends[1:] - reach, ends[1:] + reach, lower[::-1], ends[:1] + reach])
-    inner = np.concatenate([look.points[LIPS_INNER_TOP], look.points[LIPS_INNER_BOTTOM][::-1]])
-    _mark_own(look, zone, zone, inner, 255, length(beyond))
-
-
-def _mark_stray(look: _Look, photo: RgbImage, halvings: int, skin: float, share: float) -> None:
-    """Marks, with `share`, ink round the eyes and below them where the photo is as pale as skin."""
-    if share < 0.02:
-        return
+    x = ink.at % inked.shape[1]
+    left, right = np.full(len(ink.areas), inked.shape[1]), np.zeros(len(ink.areas), np.intp)
+    np.minimum.at(left, ink.piece, x)
+    np.maximum.at(right, ink.piece, x)
+    lengths = right - left + 1
+    values: NDArray[np.uint8] = np.zeros(ink.areas.shape, np.uint8)
+    for eye, (away, under, near, core) in zip(eyes, ZONES, strict=True):
+        inside = ink.areas[:, near] + ink.areas[:, core]
+        with_bags = inside + ink.areas[:, under]
+        enough = OWN * (with_bags + ink.areas[:, away])
+        own = (inside > enough) | ((with_bags > enough) & (lengths < BAG_LENGTH * eye.width))
+        values[:, away:core] = (own * eye.value)[:, None]
+        values[:, core] = eye.value
+    beside, inside = ink.areas[:, NEAR_LIPS], ink.areas[:, LIPS]
+    values[:, NEAR_LIPS] = 255 * (inside > OWN * (beside + inside))
+    values[:, LIPS] = 255
+    value = values.ravel()[ink.kind]
+    holes = look.holes.ravel()
+    holes[ink.at] = np.maximum(holes[ink.at], value)
     span = length(look.points[EYES[0].iris_centre] - look.points[EYES[1].iris_centre])
-    around = np.concatenate([look.points[chain] for e in EYES for chain in (e.brow_bottom, e.lower_lid)])
-    places = [box_of(around, AROUND * span, look.inked.shape)]
+    if bare >= 0.02:
+        short = lengths < GLASSES_WIDTH * span
+        _mark_stray(look, ink.at[short[ink.piece]], span, photo, skin, round(255 * bare))
+
+
+def _mark_stray(look: _Look, at: NDArray[np.intp], span: float, photo: RgbImage, skin: float, value: int) -> None:
+    """Marks those places `at`, counted row by row, that lie round the eyes and below where the photo is pale as skin.
+
+    span: distance between the eyes in pixels of the look.
+    """
+    around: GrayImage = np.zeros(look.holes.shape, np.uint8)
+    boxes = [box_of(look.points[BROWS_AND_LIDS], AROUND * span, around.shape)]
     for eye in EYES:  # where the lower rims of glasses are, beside the nose
         cheek = look.points[eye.lower_lid[2:-2]] + look.down * (CHEEK * span)
-        places.append(box_of(cheek, 0.12 * span, look.inked.shape))
-    reach = max(3, 2 * round(0.02 * span) + 1)  # a line in the drawing may lie a little beside the one in the photo
-    for within in places:
-        if within is None:
-            continue
-        x0, y0, x1, y1 = within
-        part = look.inked[y0:y1, x0:x1]
-        if not cv2.hasNonZero(part):
-            continue
-        size = 1 << halvings
-        seen = photo[y0 * size : y1 * size, x0 * size : x1 * size]
-        gray = halved(cv2.cvtColor(seen, cv2.COLOR_RGB2GRAY), halvings)  # type: ignore[arg-type]
-        darkest = cv2.erode(gray, np.ones((reach, reach), np.uint8))
-        # Nor is there a line in a shade that is no darker in the middle than around.
-        shade = cv2.convertScaleAbs(cv2.blur(gray, (2 * round(0.07 * span) + 1,) * 2), alpha=NO_LINE)
-        plain = cv2.min(cv2.compare(darkest, shade, cv2.CMP_GT), cv2.compare(darkest, DARK * skin, cv2.CMP_GT))
-        plain = cv2.max(plain, cv2.compare(darkest, PALE * skin, cv2.CMP_GT))
-        scrap = np.where(look.sizes[:, 0] < GLASSES_WIDTH * span, round(255 * share), 0).astype(np.uint8)
-        scrap[0] = 0
-        there = look.holes[y0:y1, x0:x1]
-        cv2.max(there, cv2.min(scrap[look.labels[y0:y1, x0:x1]], plain), there)
+        boxes.append(box_of(cheek, 0.12 * span, around.shape))
+    for box in boxes:
+        _rectangle(around, 1, box)
+    at = at[around.ravel()[at].view(np.bool_)]
+    if not at.size:
+        return
+    x0, y0, x1, y1 = _round_all(boxes)
+    part = photo[y0 << look.halvings : y1 << look.halvings, x0 << look.halvings : x1 << look.halvings]
+    gray = halved(cv2.cvtColor(part, cv2.COLOR_RGB2GRAY), look.halvings)  # type: ignore[arg-type]
+    place = at - (y0 * around.shape[1] + x0) - (at // around.shape[1] - y0) * (around.shape[1] - (x1 - x0))
+    # A line in the drawing may lie a little beside the one in the photo.
+    darkest = cv2.erode(gray, _square(max(1, round(0.02 * span)))).ravel()[place]
+    # Nor is there a line in a shade that is no darker in the middle than around.
+    shade = cv2.blur(gray, (2 * round(0.07 * span) + 1,) * 2).ravel()[place]
+    stray = at[darkest > np.minimum(np.maximum(NO_LINE * shade, DARK * skin), PALE * skin)]
+    holes = look.holes.ravel()
+    holes[stray] = np.maximum(holes[stray], value)
 
 
-def _polygon(outline: Points, box: Box, value: int) -> GrayImage:
-    """A mask of the size of the box: `value` in the closed outline, 0 elsewhere."""
-    mask: GrayImage = np.zeros((box[3] - box[1], box[2] - box[0]), np.uint8)
-    cv2.fillPoly(mask, [np.rint(outline).astype(np.int32)], value, offset=(-box[0], -box[1]))
-    return mask
+def _mark_lashes(look: _Look, drawing: RgbImage, level: float, eyes: list[_Eye]) -> None:
+    """Marks what is darker than `level` in flat colour, hangs from an eye's opening and ends soon below it."""
+    boxes = [box_of(eye.hanging, AWAY * eye.width, look.holes.shape) for eye in eyes]
+    if all(box is None for box in boxes):
+        return
+    x0, y0, x1, y1 = _round_all(boxes)
+    part = drawing[y0 << look.halvings : y1 << look.halvings, x0 << look.halvings : x1 << look.halvings]
+    gray = halved(cv2.cvtColor(part, cv2.COLOR_RGB2GRAY), look.halvings)  # type: ignore[arg-type]
+    dark = cv2.threshold(gray, level, 1, cv2.THRESH_BINARY_INV)[1]
+    zones: GrayImage = np.zeros(dark.shape, np.uint8)
+    for box, (away, *_) in zip(boxes, HANGING, strict=True):
+        _rectangle(zones, away, box, (x0, y0))
+    for eye, (_, hanging, opening) in zip(eyes, HANGING, strict=True):
+        cv2.fillPoly(zones, [eye.hanging], hanging, offset=(-x0, -y0))
+        cv2.fillPoly(zones, [eye.opening], opening, offset=(-x0, -y0))
+    pieces = _Pieces.of(dark, zones, HANGING[-1][-1] + 1)  # type: ignore[arg-type]
+    values: NDArray[np.uint8] = np.zeros(pieces.areas.shape, np.uint8)
+    for eye, (away, hanging, opening) in zip(eyes, HANGING, strict=True):
+        inside = pieces.areas[:, hanging] + pieces.areas[:, opening]
+        own = (pieces.areas[:, opening] > 0) & (inside > OWN * (inside + pieces.areas[:, away]))
+        values[:, away : opening + 1] = (own * eye.value)[:, None]
+    found: GrayImage = np.zeros(dark.shape, np.uint8)
+    found.ravel()[pieces.at] = values.ravel()[pieces.kind]
+    there = look.holes[y0:y1, x0:x1]
+    cv2.max(there, found, there)
+
+
+@lru_cache(maxsize=32)
+def _square(reach: int) -> GrayImage:
+    """Of ones, `reach` to each side of its middle."""
+    return np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+
+
+def _round_all(boxes: list[Box | None]) -> Box:
+    """The box round boxes, of which at least one is there."""
+    left, top, right, bottom = zip(*(box for box in boxes if box is not None), strict=True)
+    return min(left), min(top), max(right), max(bottom)
+
+
+def _rectangle(mask: GrayImage, value: int, box: Box | None, corner: tuple[int, int] = (0, 0)) -> None:
+    """Writes `value` into a box, in a mask whose first pixel is `corner`."""
+    if box is not None:
+        x, y = corner
+        mask[box[1] - y : box[3] - y, box[0] - x : box[2] - x] = value

@@ -81,8 +81,9 @@ _LIPS_ASIDE[[0, 12, 13, 25], 0], _LIPS_DOWN[[0, 12, 13, 25], 0] = (-1, 1, 1, -1)
 class _Look:
     """The neighbourhood of a face, halved until the face is hardly wider than `LOOK_PX`.
 
-    holes: (h, w) u8, what is to be taken off, 0 nothing; written to. points: (478, 2) of the face in its pixels.
-    width: of the face in its pixels. down: unit vector down the face. halvings: of the picture's pixels.
+    holes: (h, w) u8, what is to be taken off, 0 nothing; written to. points: (478, 2) of the face in its pixels, plus
+    a half, so that whole parts are the nearest numbers. width: of the face in its pixels. down: unit vector down the
+    face. halvings: of the picture's pixels.
     """
 
     holes: GrayImage
@@ -158,7 +159,7 @@ def clean(canvas: Canvas, lines: GrayImage, face: FaceSketch, seen: list[float],
     inked = cv2.threshold(halved(lines[there], halvings), INKED, 1, cv2.THRESH_BINARY)[1]
     look = _Look(
         np.zeros(inked.shape, np.uint8),
-        (face.points - np.array((x0, y0), np.float32)) / np.float32(1 << halvings),
+        (face.points - np.array((x0, y0), np.float32)) / np.float32(1 << halvings) + np.float32(0.5),
         face.width / (1 << halvings),
         face.down,
         halvings,

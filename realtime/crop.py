@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from math import dist
+from math import dist, hypot, log2
 
 import cv2
 import numpy as np
@@ -54,7 +54,7 @@ def held(before: NDArray[np.float32] | None, wanted: NDArray[np.float32]) -> NDA
     if before is None:
         return wanted
     there = corners_in_frame(invert(wanted), CROP_PX) @ before[:, :2].T + before[:, 2]
-    off = float(np.abs(there - corners_in_frame(np.eye(2, 3, dtype=np.float32), CROP_PX)).max())
+    off = float(np.abs(there - _corners(CROP_PX)[:, :2]).max())
     if off <= HELD_PX:
         return before
     return np.asarray(before + np.float32(1 - HELD_PX / off) * (wanted - before), np.float32)
@@ -67,8 +67,12 @@ def invert(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def corners_in_frame(to_frame: NDArray[np.float32], side_px: int) -> NDArray[np.float32]:
     """(4, 2): where the corners of a square of `side_px` lie in frame pixels, by its (2, 3) map to the frame."""
-    corners = np.array([[0, 0, 1], [side_px, 0, 1], [0, side_px, 1], [side_px, side_px, 1]], np.float32)
-    return corners @ to_frame.T
+    return _corners(side_px) @ to_frame.T
+
+
+@lru_cache(maxsize=4)
+def _corners(side_px: int) -> NDArray[np.float32]:
+    return np.array([[0, 0, 1], [side_px, 0, 1], [0, side_px, 1], [side_px, side_px, 1]], np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,12 +98,12 @@ def part_to_cut(matrix: NDArray[np.float32], frame: Size) -> Part:
     which is fast, for as long as it is twice too large, then blurred, until it is as sharp as if the frame had been
     averaged over the area of each crop pixel and the crop been interpolated between these (variances add up).
     """
-    there = corners_in_frame(invert(matrix), CROP_PX)
+    there = corners_in_frame(invert(matrix), CROP_PX).T.tolist()
     limits = (frame.width, frame.height)
-    left, top = (int(np.clip(v, 0, limit - 1)) for v, limit in zip(there.min(axis=0), limits, strict=True))
-    right, bottom = (int(np.clip(v + 2, 1, limit)) for v, limit in zip(there.max(axis=0), limits, strict=True))
-    pixel = 1 / float(np.hypot(matrix[0, 0], matrix[0, 1]))  # frame pixels a crop pixel
-    factor = 2 ** max(0, int(np.log2(pixel)))
+    left, top = (int(min(max(min(of), 0), limit - 1)) for of, limit in zip(there, limits, strict=True))
+    right, bottom = (int(min(max(max(of) + 2, 1), limit)) for of, limit in zip(there, limits, strict=True))
+    pixel = 1 / hypot(*matrix[0, :2].tolist())  # frame pixels a crop pixel
+    factor = 2 ** max(0, int(log2(pixel)))
     size = Size(max(1, (right - left) // factor), max(1, (bottom - top) // factor))
     right, bottom = (
         max(start + 1, min(end, start + side * factor))
@@ -145,7 +149,7 @@ class Place:
 
 def place(to_crop: NDArray[np.float32], frame: Size) -> Place | None:
     """Where the drawing of a crop that was cut by `to_crop` goes; None where that is outside of the frame."""
-    growth = 1 / float(np.hypot(to_crop[0, 0], to_crop[0, 1]))  # frame pixels a crop pixel
+    growth = 1 / hypot(*to_crop[0, :2].tolist())  # frame pixels a crop pixel
     side = max(16, round(DRAWN_PX * min(growth, MAX_GROWTH)))
     scale = DRAWN_PX / side
     to_frame = invert(to_crop)

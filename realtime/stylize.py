@@ -338,13 +338,14 @@ def _with_light(finish: Finish, steps: int) -> Finish:
 
 def face_height(face: Face) -> float:
     """Height of the landmarks' bounding box in pixels."""
-    return float(np.ptp(face.landmarks[:, 1]))
+    rows = face.landmarks[:, 1]
+    return float(rows.max() - rows.min())
 
 
 def live_parts(landmarks: NDArray[np.float32], to_crop: NDArray[np.float32]) -> Mask:
     """Where eyes and mouth are in the crop, at half its size: they are drawn as they are now."""
-    places = (landmarks[:, :2] @ to_crop[:, :2].T + to_crop[:, 2]) / 2
+    places = np.rint((landmarks[:, :2] @ to_crop[:, :2].T + to_crop[:, 2]) / 2).astype(np.int32)
     live = np.zeros((CROP_PX // 2, CROP_PX // 2), np.float32)
     for part in (*(eye.opening for eye in EYES), LIPS_OUTER):
-        cv2.fillConvexPoly(live, cv2.convexHull(np.round(places[part]).astype(np.int32)), 1.0)
+        cv2.fillConvexPoly(live, cv2.convexHull(places[part]), 1.0)
     return cv2.blur(cv2.dilate(live, np.ones((3, 3), np.uint8)), (3, 3))

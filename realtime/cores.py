@@ -24,10 +24,11 @@ def threads_a_frame() -> int:
 
 
 def share_cores() -> None:
-    """Tells OpenCV how many threads to use, and to let them sleep between their pieces of work instead of spinning.
+    """Tells OpenCV and NumPy how many threads to use, and to let them sleep between pieces of work instead of spinning.
 
-    Before OpenCV is imported; what the user has set stays.
+    Before these are imported; what the user has set stays.
     """
     os.environ.setdefault("OPENCV_FOR_THREADS_NUM", str(threads_a_frame()))
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # products here are small: waking another thread takes longer
     for who in ("WORKER", "MAIN"):
         os.environ.setdefault(f"OPENCV_THREAD_POOL_ACTIVE_WAIT_{who}", "0")

@@ -12,6 +12,16 @@ def test_there_is_at_least_one_core() -> None:
     assert 1 <= allowed_cores() <= (os.cpu_count() or 1)
 
 
+def test_numpy_keeps_to_one_thread_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "")
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS")
+    share_cores()
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "1"
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    share_cores()
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "3"
+
+
 def test_opencv_is_told_not_to_spin_unless_the_user_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(NAMES[0], raising=False)
     monkeypatch.setenv(NAMES[1], "500")

@@ -63,6 +63,9 @@ class Page:
         return self.dots > 0 or self.hatch > 0
 
 
+NOTHING = Page()
+
+
 def with_page_strength(page: Page, strength: float) -> Page:
     """The page at a strength of 0..1."""
     numbers = {name: getattr(page, name) * strength for name in ("dots", "hatch", "fade", "paper", "grain", "glow")}
@@ -85,7 +88,7 @@ class Print:
 
     def __call__(self, styled: Styled) -> Styled:
         """The drawing on its page."""
-        if self.page == Page():
+        if self.page == NOTHING:
             return styled
         rgb = styled.rgb
         if self.page.glow > 0:

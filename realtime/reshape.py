@@ -38,6 +38,9 @@ class Shape:
             raise ValueError("'eyes' of the shape is not between 0 and 2, or 'nose' not between 0 and 1")
 
 
+NOTHING = Shape()
+
+
 def with_shape_strength(shape: Shape, strength: float) -> Shape:
     """The shape at a strength of 0..1."""
     return Shape(shape.eyes * strength, shape.nose * strength)
@@ -70,7 +73,7 @@ class Reshape:
 
     def __call__(self, scene: Scene) -> Scene:
         """The scene with its faces reshaped."""
-        if self.shape == Shape() or not scene.faces:
+        if self.shape == NOTHING or not scene.faces:
             return scene
         rgb = scene.frame.rgb
         faces = []

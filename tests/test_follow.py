@@ -12,7 +12,7 @@ from skimage.data import astronaut
 from engines.assets import model_file
 from engines.openvino_cpu import LandmarkNetwork
 from realtime import perceive as module
-from realtime.follow import follow, pose_of, square_around
+from realtime.follow import _cut, follow, pose_of, square_around
 from realtime.ink.face import yaw_of
 from realtime.perceive import Perceiver
 from realtime.types import Face, Frame
@@ -222,3 +222,11 @@ def test_a_face_in_a_picture_that_stays_does_not_tremble(following: Perceiver) -
     still = [following(Frame(moved(21), n / 30, 0.0, n)).faces[0].landmarks[:, :2] for n in range(8, 12)]
     steps = np.abs(np.diff(still, axis=0)).mean(axis=(1, 2))
     assert steps.max() < 0.08, "of a pixel, from picture to picture"
+
+
+@pytest.mark.parametrize(("scale", "left", "top"), [(0.7, 40, 30), (1.4, -150, 60), (1.4, 420, 380), (3.0, -900, 40)])
+def test_a_square_is_cut_as_from_the_whole_frame_also_beyond_its_edges(scale: float, left: float, top: float) -> None:
+    to_frame = np.array([[scale, 0.1, left], [-0.1, scale, top]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    whole = cv2.warpAffine(PORTRAIT, to_frame, (256, 256), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    assert cv2.absdiff(_cut(PORTRAIT, to_frame, 256), whole).max() <= 1

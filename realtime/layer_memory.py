@@ -20,7 +20,8 @@ from realtime.layers import FINE, FineImage, Layers, fine_levels
 from realtime.motion import moved
 from realtime.types import Flow, GrayImage, Mask, RgbImage
 
-TAU_S = 1.0  # what stays the same is averaged for so long and then held
+TAU_S = 0.92  # what stays the same is averaged for so long and then held: a second after the first frame, all is
+_LEAST_TAU_S = 1e-6  # shorter: each drawing is shown as it is
 RECENT = 1.0  # 1 is a plain mean; higher, what is recent counts more
 MOVING_TAU_S = 0.5  # what moves without changing is averaged: held, it would blur from being moved again and again
 NOISE_LEAST = 0.5
@@ -71,23 +72,25 @@ class LayerMemory:
         drawn: (h, w, 4), flat colour and ink as a generator gives them. seen: what they were drawn from, their size.
         flow: how it moved since the last frame, in its pixels. live: (h/2, w/2) 0..1, where nothing is to be kept.
         """
-        tau_s = TAU_S * self.steadiness
-        if tau_s < 1e-6:
-            self.reset()
+        if self._mean is None or self._mean.shape != drawn.shape or self._tau_s < _LEAST_TAU_S:
+            self._begin(drawn, seen)
             return _layers(drawn)
-        picture = fine_levels(cv2.cvtColor(halved(seen), cv2.COLOR_RGB2RGBA))
-        if self._mean is None or self._mean.shape != drawn.shape:
-            self.reset()
-            self._mean, self._seen = fine_levels(drawn), picture
-            self._seen[..., _AGE] = _to_age(np.zeros((1, 1), np.float32))
-            return _layers(drawn)
-        dt_s, self._carried_s = dt_s + self._carried_s, 0.0
-        if dt_s > 0:
+        self._carried_s += dt_s
+        if self._carried_s > 0:
             self._follow(flow)
-            moves = self._moved_along()
-            weight = self._weight(self._mean, drawn, picture, dt_s, tau_s, moves, live)
-            self._mean = _mixed(fine_levels(drawn), self._mean, weight)
+            self.learn(drawn, seen, live)
         return _layers(self._mean)
+
+    def learn(self, drawn: NDArray[np.uint8], seen: RgbImage, live: Mask | None = None) -> None:
+        """Takes in what was drawn of the frame shown last; as in a call."""
+        if self._mean is None or self._tau_s < _LEAST_TAU_S:
+            self._begin(drawn, seen)
+            return
+        dt_s, self._carried_s = self._carried_s, 0.0
+        if dt_s > 0:
+            moves = self._moved_along()
+            weight = self._weight(self._mean, drawn, _picture(seen), dt_s, self._tau_s, moves, live)
+            self._mean = _mixed(fine_levels(drawn), self._mean, weight)
 
     def carried(self, flow: Flow | None, dt_s: float) -> Layers:
         """The layers to show for a frame that was not drawn: what is remembered, moved along the flow."""
@@ -95,6 +98,15 @@ class LayerMemory:
         self._carried_s += dt_s
         self._follow(flow)
         return _layers(self._mean if self._flow is None else moved(self._mean, self._flow))
+
+    @property
+    def _tau_s(self) -> float:
+        return TAU_S * self.steadiness
+
+    def _begin(self, drawn: NDArray[np.uint8], seen: RgbImage) -> None:
+        self.reset()
+        self._mean, self._seen = fine_levels(drawn), _picture(seen)
+        self._seen[..., _AGE] = _to_age(np.zeros((1, 1), np.float32))
 
     def _follow(self, flow: Flow | None) -> None:
         """One step more of the picture: what is remembered is moved by all of them at once, which blurs it once."""
@@ -161,6 +173,11 @@ class LayerMemory:
 
 def _layers(both: NDArray[Any]) -> Layers:
     return Layers(cv2.cvtColor(both, cv2.COLOR_RGBA2RGB), cv2.extractChannel(both, _INK))  # NumPy's copies: ten times
+
+
+def _picture(seen: RgbImage) -> FineImage:
+    """(h/2, w/2, 4): what is remembered of a frame, without an age."""
+    return fine_levels(cv2.cvtColor(halved(seen), cv2.COLOR_RGB2RGBA))
 
 
 def _every_other(picture: NDArray[Any], pixel: type[np.unsignedinteger]) -> NDArray[Any]:

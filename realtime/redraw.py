@@ -1,14 +1,16 @@
 """Whether a generator has to draw anew, or its last layers, moved along, still show what is there.
 
-Comes in: what the generator would draw from, how it moved and the time since the last frame. Goes out: yes or no. On
-the filter's thread, one for each picture region. A room changes slowly and a person mostly moves: where the optical
-flow explains what changed, every other drawing of 30 a second can be left out and nobody sees it. A head that bobs fast
-drags the lines of the room along in the flow: then every frame is drawn.
+Comes in: what the generator would draw from, how it moved and the time since the last frame. Goes out: whether, and
+when. One for each picture region, on any thread. A room changes slowly and a person mostly moves: where the optical
+flow explains what changed, every other drawing of 30 a second can be left out and nobody sees it, and those that are
+made may come a frame late. A head that bobs fast drags the lines of the room along in the flow: then every frame is
+drawn, and waited for.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 import cv2
 import numpy as np
@@ -21,6 +23,16 @@ SLACK_S = 0.012  # frames come a little early or late
 WIDTH_PX = 160  # of the picture in which changes are looked for
 CHANGED = 14.0  # of 255, with noise averaged away: more is new
 FAST, FAST_SHARE = 0.3, 0.05  # widths of the picture a second, and in how much of it: no flow is to be trusted
+
+
+class Due(Enum):
+    """Whether a frame is to be drawn: not; at once, for it shows what no earlier drawing does; or only because that has
+    become old, and then the drawing may be shown from the next frame on, so that nobody waits for it.
+    """
+
+    NO = 0
+    NOW = 1
+    SOON = 2
 
 
 @dataclass(slots=True)
@@ -47,30 +59,32 @@ class Redraw:
         self._age_s = 0.0
         self._seen: GrayImage | None = None
 
-    def __call__(self, seen: RgbImage, flow: Flow | None, dt_s: float, every_s: float) -> bool:
+    def __call__(self, seen: RgbImage, flow: Flow | None, dt_s: float, every_s: float) -> Due:
         """Whether to draw this frame, `dt_s` after the last.
 
         seen: (h, w, 3) u8. flow: in its pixels. every_s: how old a drawing may get; 0 draws every frame.
         """
         if every_s <= 0:
             self._seen = None
-            return True
+            return Due.NOW
         height, width = seen.shape[:2]
         scale = min(1.0, WIDTH_PX / width)
         gray = small_gray(seen, (round(width * scale), max(1, round(height * scale))))
         before, self._seen = self._seen, gray
         if before is None or before.shape != gray.shape:
             self._age_s = every_s / 2 if self._late else 0.0
-            return True
+            return Due.NOW
         self._age_s += dt_s
-        if (
-            self._age_s < every_s - SLACK_S
-            and flow is not None
-            and self._carries(flow, before, gray, scale, width * dt_s)
-        ):
-            return False
+        each_becomes_old = (
+            dt_s >= every_s - SLACK_S
+        )  # before the next one comes: frames are so far apart that there is time
+        if each_becomes_old or flow is None or not self._carries(flow, before, gray, scale, width * dt_s):
+            self._age_s = 0.0
+            return Due.NOW
+        if self._age_s < every_s - SLACK_S:
+            return Due.NO
         self._age_s = 0.0
-        return True
+        return Due.SOON
 
     def _carries(self, flow: Flow, before: GrayImage, now: GrayImage, scale: float, width_px: float) -> bool:
         """Whether the flow explains what changed."""

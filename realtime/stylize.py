@@ -11,7 +11,7 @@ exposure, tone steps and ink.
 
 from __future__ import annotations
 
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Protocol
@@ -29,7 +29,7 @@ from realtime.landmarks import EYES, LIPS_OUTER
 from realtime.layer_memory import LayerMemory
 from realtime.layers import Finish, Layers, draw_layers
 from realtime.motion import flow_in_crop
-from realtime.redraw import Effort, Redraw
+from realtime.redraw import Due, Effort, Redraw
 from realtime.settings import Look
 from realtime.styles import Style
 from realtime.types import Face, Flow, GrayImage, Mask, RgbImage, Scene, Size, Styled, read_only
@@ -58,12 +58,14 @@ class Drawn:
     """What a generator made of one picture region, or would have.
 
     layers: (h, w, 4), flat colour and ink; None where its last drawing, moved along the flow, still shows what is
-    there. seen, flow: what it draws from and how that moved, at its size.
+    there. seen, flow: what it draws from and how that moved, at its size. late: layers that are to be shown from the
+    next frame on.
     """
 
     layers: NDArray[np.uint8] | None
     seen: RgbImage
     flow: Flow | None
+    late: Future[NDArray[np.uint8]] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,7 +170,8 @@ class Stylize:
         self.finish = finish
         self._background = background
         self._face = face
-        self._beside = Beside("draw: faces")
+        self._beside = Beside("draw: beside")
+        self._late: Future[NDArray[np.uint8]] | None = None  # the room's generator is at work, or was
         self.reset()
 
     def show(self, look: Look, style: Style) -> None:
@@ -192,6 +195,7 @@ class Stylize:
 
     def _forget_drawn(self) -> None:
         self._memory = LayerMemory(self.steadiness)
+        self._room: Drawn | None = None  # of the frame before
         self._faces: dict[int, _FaceState] = {}  # by track
 
     def __call__(self, scene: Scene) -> Styled:
@@ -213,9 +217,17 @@ class Stylize:
         seen = apply_exposure(small, exposure)
         flow = None if scene.flow is None else scene.flow * np.float32(size.width / frame.size.width)
         faces = self._beside.submit(partial(self._begin_faces, scene, exposure, self._crops))
-        needed = self._redraw(seen, flow, dt_s, self._every_s(self._effort.room_every_s))
-        room = Drawn(self._background.run(seen) if needed else None, seen, flow)
+        room = self._begin_room(seen, flow, dt_s)
         return Begun(scene, exposure, room, faces, dt_s, first)
+
+    def _begin_room(self, seen: RgbImage, flow: Flow | None, dt_s: float) -> Drawn:
+        due = self._redraw(seen, flow, dt_s, self._every_s(self._effort.room_every_s))
+        if due is Due.SOON:
+            self._late = self._beside.submit(partial(self._background.run, seen))
+            return Drawn(None, seen, flow, self._late)
+        if due is Due.NOW and self._late is not None:
+            wait((self._late,))  # the generator draws one frame at a time
+        return Drawn(self._background.run(seen) if due is Due.NOW else None, seen, flow)
 
     def _every_s(self, wanted_s: float) -> float:
         return wanted_s if self.steadiness > 0 else 0.0
@@ -237,9 +249,9 @@ class Stylize:
         if scene.flow is not None and state.to_crop is not None:
             flow = flow_in_crop(scene.flow, frame.rgb.shape[:2], to_crop, state.to_crop, CROP_PX, CROP_PX // 2)
         state.to_crop = to_crop
-        needed = state.redraw(seen, flow, unseen_s, self._every_s(self._effort.face_every_s))
+        due = state.redraw(seen, flow, unseen_s, self._every_s(self._effort.face_every_s))
         assert self._face is not None
-        return DrawnFace(face, to_crop, Drawn(self._face.run(seen) if needed else None, seen, flow))
+        return DrawnFace(face, to_crop, Drawn(None if due is Due.NO else self._face.run(seen), seen, flow))
 
     def draw(self, begun: Begun) -> Styled:
         """The second half: the drawn frame."""
@@ -247,6 +259,10 @@ class Stylize:
         if begun.first:
             self._forget_drawn()
         self._memory.restless = max(1.0, self.finish.restless)
+        before, self._room = self._room, begun.room
+        if before is not None and before.late is not None:
+            self._memory.steadiness = self.steadiness
+            self._memory.learn(before.late.result(), before.seen)
         layers = self._kept(self._memory, begun.room, begun.dt_s)
         finish = with_mood(self.finish, begun.exposure)
         rgb, lines = draw_layers(layers, frame.size, finish)

@@ -1,3 +1,4 @@
+import threading
 from dataclasses import replace
 
 import cv2
@@ -321,14 +322,83 @@ def test_without_steadiness_every_room_is_drawn() -> None:
 def test_beginning_the_next_frames_before_this_one_is_drawn_changes_no_pixel() -> None:
     rng = np.random.default_rng(3)
     room = cv2.GaussianBlur(rng.integers(0, 256, (FRAME.height, FRAME.width + 40, 3), np.uint8), (0, 0), 4)
+    sideways = np.zeros((90, 160, 2), np.float32)
+    sideways[..., 0] = 4
     frames = [np.ascontiguousarray(room[:, n * 4 : n * 4 + FRAME.width]) for n in range(8)]
     scenes = [
-        scene(*[face_at(300 + 6 * n, 180)] * (n >= 2), t=n / 30, rgb=rgb, index=n) for n, rgb in enumerate(frames)
+        replace(scene(*[face_at(300 + 6 * n, 180)] * (n >= 2), t=n / 30, rgb=rgb, index=n), flow=sideways)
+        for n, rgb in enumerate(frames)
     ]
     scenes[5] = replace(scenes[5], fresh=True)
-    one_by_one, ahead = stylizer(Copy)[0], stylizer(Copy)[0]
+    one_by_one, ahead = (
+        Stylize(Copy(generator_size(FRAME), (0, 0, 0)), Copy(Size(CROP_PX, CROP_PX), (0, 0, 0)), PLAIN, effort=effort)
+        for effort in (Effort(0.06), Effort(0.06))
+    )
     begun = [ahead.begin(first) for first in scenes[:3]]
     for number, shown in enumerate(scenes):
         expected, drawn = one_by_one(shown), ahead.draw(begun[number])
         assert (drawn.rgb == expected.rgb).all() and (drawn.lines == expected.lines).all()
         begun += [ahead.begin(later) for later in scenes[number + 3 : number + 4]]
+
+
+class Painted(PaintOver):
+    """Paints otherwise each time, and may be stopped in the middle."""
+
+    def __init__(self, *greys: int) -> None:
+        super().__init__(generator_size(FRAME), (0, 0, 0))
+        self.greys = list(greys)
+        self.goes_on = threading.Event()
+        self.goes_on.set()
+        self.at_work = 0
+
+    def run(self, rgb: RgbImage) -> NDArray[np.uint8]:
+        self.at_work += 1
+        assert self.at_work == 1, "one frame at a time"
+        self.goes_on.wait(5)
+        self.color = (self.greys[len(self.seen)],) * 3
+        drawn = super().run(rgb)
+        self.at_work -= 1
+        return drawn
+
+
+def moving(t: float, index: int = 0, fresh: bool = False) -> Scene:
+    """A frame of a room in which nothing moves."""
+    return replace(scene(t=t, index=index), flow=np.zeros((90, 160, 2), np.float32), fresh=fresh)
+
+
+def greys_of(stylize: Stylize, scenes: list[Scene]) -> list[int]:
+    return [int(np.median(stylize(shown).rgb)) for shown in scenes]
+
+
+def test_a_room_that_only_became_old_is_shown_a_frame_later_so_that_nobody_waits_for_it() -> None:
+    background = Painted(60, 120, 180)
+    stylize = Stylize(background, None, PLAIN, effort=Effort(0.06))
+    first = greys_of(stylize, [moving(0.0), moving(1 / 30)])
+    background.goes_on.clear()
+    begun = stylize.begin(moving(2 / 30))
+    assert int(np.median(stylize.draw(begun).rgb)) == first[0], "while the second is at work"
+    background.goes_on.set()
+    assert int(np.median(stylize(moving(3 / 30)).rgb)) > first[0] + 20
+
+
+def test_what_appears_is_drawn_at_once_but_after_the_drawing_that_is_at_work() -> None:
+    background = Painted(60, 120, 180)
+    stylize = Stylize(background, None, PLAIN, effort=Effort(0.06))
+    greys_of(stylize, [moving(0.0), moving(1 / 30)])
+    background.goes_on.clear()
+    stylize.begin(moving(2 / 30))
+    hand = moving(0.0).frame.rgb.copy()
+    hand[100:260, 200:400] = 230
+    threading.Timer(0.05, background.goes_on.set).start()
+    shown = stylize.begin(replace(moving(3 / 30), frame=scene(t=3 / 30, rgb=hand).frame))
+    assert shown.room.layers is not None and shown.room.layers[0, 0, 0] == 180
+
+
+def test_a_late_drawing_is_not_shown_after_a_cut_and_what_it_raises_comes_a_frame_later() -> None:
+    background = Painted(60, 250, 90)
+    stylize = Stylize(background, None, PLAIN, effort=Effort(0.06))
+    cut = greys_of(stylize, [moving(0.0), moving(1 / 30), moving(2 / 30), moving(3 / 30, fresh=True)])[-1]
+    assert [cut] == greys_of(Stylize(Painted(90), None, PLAIN), [moving(0.0)])
+    greys_of(stylize, [moving(4 / 30), moving(5 / 30)])  # there is no fourth grey
+    with pytest.raises(IndexError):
+        stylize(moving(6 / 30))

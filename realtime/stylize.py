@@ -140,7 +140,9 @@ def shrunk(rgb: RgbImage, size: Size, half: RgbImage | None = None) -> RgbImage:
     """
     to = (size.width, size.height)
     if half_first(Size(rgb.shape[1], rgb.shape[0]), size) is not None:
-        return cv2.resize(halved(rgb) if half is None else half, to, interpolation=cv2.INTER_CUBIC)
+        rgba = cv2.cvtColor(halved(rgb) if half is None else half, cv2.COLOR_RGB2RGBA)
+        rgba = cv2.resize(rgba, to, interpolation=cv2.INTER_CUBIC)  # four channels in two thirds of the time of three
+        return cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB)
     return cv2.resize(rgb, to, interpolation=cv2.INTER_AREA)
 
 

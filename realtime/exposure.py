@@ -44,10 +44,10 @@ def measure_exposure(rgb: RgbImage) -> Exposure:
     return stretch(luma_samples(rgb))
 
 
-def luma_samples(rgb: RgbImage) -> GrayImage:
-    """Luma of every fourth pixel of every fourth row."""
-    rows = cv2.cvtColor(np.ascontiguousarray(rgb[::4]), cv2.COLOR_RGB2GRAY)
-    return np.ascontiguousarray(rows[:, ::4])
+def luma_samples(rgb: RgbImage, every: int = 4) -> GrayImage:
+    """Luma of every so many pixels of every so many rows."""
+    rows = cv2.cvtColor(np.ascontiguousarray(rgb[::every]), cv2.COLOR_RGB2GRAY)
+    return np.ascontiguousarray(rows[:, ::every])
 
 
 def stretch(luma: NDArray[np.uint8] | NDArray[np.float32]) -> Exposure:

@@ -17,9 +17,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.exposure import Exposure, luma_samples, stretch
+from realtime.exposure import Exposure, luma_samples, measure_exposure, stretch
 from realtime.types import RgbImage
 
+EVERY = 8  # pixels and rows, of which one is remembered
 TAU_S = 0.6  # of the stretch
 PICTURE_TAU_S = 1.0  # of the mean picture
 RECENT_TAU_S = 0.1  # what a place was a moment ago
@@ -50,12 +51,12 @@ class ExposureMemory:
 
     def __call__(self, rgb: RgbImage, dt_s: float) -> Exposure:
         """The exposure for this frame, `dt_s` seconds after the last."""
-        luma = luma_samples(rgb).astype(np.float32)
+        luma = luma_samples(rgb, EVERY).astype(np.float32)
         tau_s = TAU_S * self.steadiness
         if self._exposure is None or self._mean.shape != luma.shape or tau_s < 1e-6:
-            self._mean, self._recent, self._exposure = luma, luma.copy(), stretch(luma)
+            self._mean, self._recent, self._exposure = luma, luma.copy(), measure_exposure(rgb)
             return self._exposure
-        factor = common_factor(luma[::2, ::2], self._mean[::2, ::2])
+        factor = common_factor(luma, self._mean)
         if factor != 1:
             self._mean, self._recent = self._mean * np.float32(factor), self._recent * np.float32(factor)
         exposure = Exposure(self._exposure.gain / factor, self._exposure.offset)
@@ -64,7 +65,7 @@ class ExposureMemory:
         self._mean += (np.float32(share) * known) * (luma - self._mean)
         share = -expm1(-max(dt_s, 0.0) / RECENT_TAU_S)
         self._recent += np.float32(share) * (luma - self._recent)
-        wanted = stretch(self._mean[::2, ::2])
+        wanted = stretch(self._mean)
         share = -expm1(-max(dt_s, 0.0) / tau_s)
         self._exposure = exposure.towards(_within_reach(wanted, exposure), share)
         return self._exposure

@@ -71,8 +71,8 @@ def coverage(outline: Points, box: Box, scale: int) -> GrayImage:
     return mask
 
 
-def cover(mask: GrayImage, outline: Points, box: Box, scale: int, value: int) -> None:
-    """Writes `value` into the closed outline, in a mask as `coverage` makes it."""
+def cover(mask: GrayImage | RgbImage, outline: Points, box: Box, scale: int, value: float | tuple[float, ...]) -> None:
+    """Writes `value` into the closed outline, in a mask as `coverage` makes it, or a picture of its size."""
     fixed = (outline * np.float32(scale << SUBPIXEL_BITS)).astype(np.int32)
     corner = (-(box[0] * scale << SUBPIXEL_BITS) - HALF, -(box[1] * scale << SUBPIXEL_BITS) - HALF)
     cv2.fillPoly(mask, [fixed], value, cv2.LINE_AA, SUBPIXEL_BITS, corner)
@@ -82,7 +82,11 @@ def blend(target: RgbImage, colour: Colour | RgbImage, mask: GrayImage, alpha: f
     """Paints `colour`, one (3,) or one for each pixel, into `target` in place: `alpha` times `mask` of it."""
     share = cv2.cvtColor(mask, cv2.COLOR_GRAY2RGB)
     cv2.subtract(target, cv2.multiply(target, share, scale=alpha / 255), target)
-    paint = (*colour.tolist(), 0.0) if colour.ndim == 1 else colour
+    if colour.ndim == 1:  # OpenCV multiplies by a picture faster than by one colour
+        paint = np.empty_like(share)
+        cv2.rectangle(paint, (0, 0), paint.shape[1::-1], colour.tolist(), cv2.FILLED)
+    else:
+        paint = colour
     cv2.add(target, cv2.multiply(share, paint, scale=alpha / 255), target)
 
 
@@ -136,12 +140,61 @@ class Canvas:
 
     def stroke(self, path: Points, widths: Floats, colour: Colour, alpha: float) -> None:
         """A line along `path`, `widths` (n,) px wide: thinner than a pixel it gets paler instead of vanishing."""
-        broadest = float(widths.max())
-        if broadest < 0.05:
-            return
-        if broadest < 1.0:
-            alpha, widths = alpha * broadest, widths / broadest
-        self.fill(ribbon(path, widths), colour, alpha)
+        widths, share = visible_widths(widths)
+        if share:
+            self.fill(ribbon(path, widths), colour, alpha * share)
+
+
+class Overlay:
+    """Shapes collected beside the picture, at twice its size, to be put on it at once.
+
+    Where two overlap, the later one takes the other's place, also where it is transparent.
+
+    box: of the picture. scale: pixels of the arrays to one of the picture. rgb: (h, w, 3) u8, colour times coverage.
+    cover: (h, w) u8.
+    """
+
+    def __init__(self, box: Box) -> None:
+        self.box = box
+        self.scale = scale = 2 if box[2] - box[0] < FINE_PX else 1
+        high, wide = (box[3] - box[1]) * scale, (box[2] - box[0]) * scale
+        self.rgb: RgbImage = np.zeros((high, wide, 3), np.uint8)
+        self.cover: GrayImage = np.zeros((high, wide), np.uint8)
+
+    def fill(self, outline: Points, colour: Colour, alpha: float) -> None:
+        """Fills a closed outline, in pixels of the picture."""
+        red, green, blue = colour.tolist()
+        cover(self.rgb, outline, self.box, self.scale, (red * alpha, green * alpha, blue * alpha))
+        cover(self.cover, outline, self.box, self.scale, 255 * alpha)
+
+    def stroke(self, path: Points, widths: Floats, colour: Colour, alpha: float) -> None:
+        """As `Canvas.stroke`."""
+        widths, share = visible_widths(widths)
+        if alpha * share > 0.004:
+            self.fill(ribbon(path, widths), colour, alpha * share)
+
+    def put_on(self, picture: RgbImage, feather_px: float = 0.0, keep: GrayImage | None = None) -> None:
+        """Paints all of it into the picture, its edges `feather_px` soft. keep: of the box's size, what stays free."""
+        x0, y0, x1, y1 = self.box
+        rgb, share = self.rgb, self.cover
+        if self.scale > 1:
+            rgb, share = (cv2.resize(a, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA) for a in (rgb, share))  # type: ignore[assignment]
+        rgb, share = softened(rgb, feather_px), softened(share, feather_px)
+        share = cv2.cvtColor(share, cv2.COLOR_GRAY2RGB)  # type: ignore[assignment]
+        if keep is not None:
+            kept = cv2.cvtColor(keep, cv2.COLOR_GRAY2RGB)
+            rgb, share = (cv2.subtract(a, cv2.multiply(a, kept, scale=1 / 255)) for a in (rgb, share))  # type: ignore[assignment]
+        target = picture[y0:y1, x0:x1]
+        cv2.subtract(target, cv2.multiply(target, share, scale=1 / 255), target)
+        cv2.add(target, rgb, target)
+
+
+def visible_widths(widths: Floats) -> tuple[Floats, float]:
+    """Widths (n,) px for a stroke, and its opacity: one thinner than a pixel gets paler instead of vanishing."""
+    broadest = float(widths.max())
+    if broadest < 0.05:
+        return widths, 0.0
+    return (widths / broadest, broadest) if broadest < 1.0 else (widths, 1.0)
 
 
 @lru_cache(maxsize=16)
@@ -166,9 +219,21 @@ def soft_coverage(outline: Points, box: Box, feather_px: float) -> GrayImage:
     mask = coverage(outline, box, scale)
     if scale > 1:
         mask = cv2.resize(mask, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    return softened(mask, feather_px)
+
+
+def softened(mask: GrayImage | RgbImage, feather_px: float) -> GrayImage | RgbImage:
+    """The same with edges `feather_px` soft (standard deviation)."""
     if feather_px > 2:  # two boxes of the same variance, in a tenth of the time
         side = round(math.sqrt(6 * feather_px**2 + 1) / 2 - 0.5) * 2 + 1
-        mask = cv2.blur(cv2.blur(mask, (side, side)), (side, side))  # type: ignore[assignment]
-    elif feather_px > 0.45:  # less is not to be seen beside the anti-aliasing
-        mask = cv2.GaussianBlur(mask, (0, 0), feather_px)  # type: ignore[assignment]
+        return cv2.blur(cv2.blur(mask, (side, side)), (side, side))  # type: ignore[return-value]
+    if feather_px > 0.45:  # less is not to be seen beside the anti-aliasing
+        kernel = _gaussian(round(20 * feather_px))
+        return cv2.sepFilter2D(mask, -1, kernel, kernel)  # type: ignore[return-value]
     return mask
+
+
+@lru_cache(maxsize=64)
+def _gaussian(twentieths: int) -> Floats:
+    """Made once: OpenCV's own Gaussian works it out in software each time, which takes longer than the rest."""
+    return cv2.getGaussianKernel(2 * math.ceil(3 * twentieths / 20) + 1, twentieths / 20, cv2.CV_32F)

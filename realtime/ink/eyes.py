@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.ink.canvas import Box, Canvas, blend, box_of, cover, coverage, curve, soft_coverage
+from realtime.ink.canvas import Box, Canvas, Overlay, blend, box_of, cover, curve, softened
 from realtime.ink.eye_colour import Cues, evidence, iris_colour, light_on, remember_iris, remember_white
 from realtime.ink.eye_shape import SAMPLES, Eye, shape_eyes
 from realtime.ink.face import FaceSketch
@@ -40,12 +40,11 @@ CREASE_AT = np.linspace(0.07, 0.34, 10, dtype=np.float32)  # places above the up
 CREASE_T = np.linspace(-1, 1, len(range(SAMPLES)[3:-2:2]), dtype=np.float32)  # places along it
 CREASE_TAU_S, LASHES_TAU_S = 0.4, 0.3
 LASHES_AT, LID_AT = (-0.02, 0.02, 0.06), (0.16, 0.22)  # places above the upper lid's edge, in eye widths
-FINE_PX = 64  # an eye wider than this is painted at single resolution: its edges are fine enough
 # Lights in the eye: across and along the iris from its centre, size (all in radii), strength.
 HIGHLIGHTS = ((-0.22, -0.45, 0.17, 0.95), (0.24, 0.40, 0.08, 0.55))
-TEXTURE_HALF = 64  # px, half the side of the iris's texture
+TEXTURE_HALF = 48  # px, half the side of the iris's texture
 NARROWED = (0.85, 0.4)  # share of the usual openness: between them it gets darker in an eye
-SHADOW = (0.40, 0.44, 0.42, 0.0)  # of red, green and blue that the upper lid's shadow takes
+SHADOW = (102, 112, 107)  # of 255 of red, green and blue that the upper lid's shadow takes
 _ANGLES = np.linspace(0, 2 * np.pi, 20, endpoint=False, dtype=np.float32)
 SPOT = np.stack([np.cos(_ANGLES), 1.15 * np.sin(_ANGLES)], 1)  # outline of a light with radius 1
 # Lid line from the outer corner to the inner one: place along the lid, share of the full width.
@@ -72,15 +71,21 @@ def draw_eyes(
     canvas: Canvas, lines: GrayImage, face: FaceSketch, eyes: list[Eye], seen: list[float], memory: FaceMemory
 ) -> None:
     """Draws the eyes as they were seen. `lines`: the generator's ink: glasses in it stay on top."""
-    for side, (eye, visible) in enumerate(zip(eyes, seen, strict=True)):
-        alpha = face.alpha * visible
-        if alpha > 0.01:
-            if eye.opened > 0.01:
-                iris, white = memory[f"iris colour {side}"], memory[f"white {side}"]
-                _draw_ball(canvas, face, eye, iris, white, alpha * smoothstep(0.0, 0.5, eye.opened))
-            _draw_lids(canvas, face, eye, memory, side, alpha)
-            _keep_glasses(canvas, lines, eye)
-            _draw_crease(canvas, face, eye, memory, side, alpha * face.detail * smoothstep(0.1, 0.6, eye.opened))
+    shown = [(side, eye, face.alpha * seen[side]) for side, eye in enumerate(eyes) if face.alpha * seen[side] > 0.01]
+    if not shown:
+        return
+    lids = np.concatenate([lid for _, eye, _ in shown for lid in (eye.upper, eye.lower)])
+    box = box_of(lids, 0.22 * max(eye.width for _, eye, _ in shown) + 4, canvas.rgb.shape)
+    if box is None:
+        return
+    overlay = Overlay(box)
+    for side, eye, alpha in shown:
+        if eye.opened > 0.01:
+            iris, white = memory[f"iris colour {side}"], memory[f"white {side}"]
+            _draw_ball(overlay, face, eye, iris, white, alpha * smoothstep(0.0, 0.5, eye.opened))
+        _draw_crease(overlay, face, eye, memory, side, alpha * face.detail * smoothstep(0.1, 0.6, eye.opened))
+        _draw_lids(overlay, face, eye, memory, side, alpha)
+    overlay.put_on(canvas.rgb, keep=_glasses(canvas, lines, box, [eye for _, eye, _ in shown]))
 
 
 def _look(face: FaceSketch, eyes: list[Eye], memory: FaceMemory) -> None:
@@ -100,13 +105,9 @@ def _look(face: FaceSketch, eyes: list[Eye], memory: FaceMemory) -> None:
         memory.ease(f"crease {side}", placed, CREASE_TAU_S, 0.2 + 0.8 * placed[2])
 
 
-def _box_around(canvas: Canvas, eye: Eye) -> Box | None:
-    return box_of(np.concatenate([eye.upper, eye.lower]), 0.22 * eye.width + 4, canvas.rgb.shape)
-
-
 @lru_cache(maxsize=8)
 def _iris_texture(blur_px: int) -> NDArray[np.uint8]:
-    """(128, 128, 2) u8: tone of the iris (0 pupil, 60 rim, 128 its colour, 255 its light) and coverage.
+    """(96, 96, 2) u8: tone of the iris (0 pupil, 60 rim, 128 its colour, 255 its light) and coverage.
 
     A comic's iris: dark rim and pupil, upper half in the lid's shade, light gathering in the lower half.
     """
@@ -131,7 +132,7 @@ def _iris_stops() -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=16)
-def _iris_table(iris: tuple[float, ...], ink: tuple[float, ...]) -> RgbImage:
+def _iris_table(iris: tuple[int, ...], ink: tuple[int, ...]) -> RgbImage:
     """(1, 256, 3) RGB of the texture's tones, for an iris and ink of these colours."""
     colour, dark = vector(*iris), vector(*ink)
     light = smoothstep(70, 130, float(luma(colour)))  # a light iris is light all over, within its dark rim
@@ -141,17 +142,25 @@ def _iris_table(iris: tuple[float, ...], ink: tuple[float, ...]) -> RgbImage:
     return cv2.convertScaleAbs(_iris_stops() @ stops)[None]
 
 
-def _draw_ball(canvas: Canvas, face: FaceSketch, eye: Eye, iris: Colour, white: Colour, alpha: float) -> None:
+@lru_cache(maxsize=16)
+def _iris_picture(blur_px: int, iris: tuple[int, ...], ink: tuple[int, ...], white: tuple[int, ...]) -> RgbImage:
+    """(96, 96, 3) RGB: the iris on its white."""
+    tone, share = cv2.split(_iris_texture(blur_px))
+    picture: RgbImage = np.empty((*tone.shape, 3), np.uint8)
+    picture[:] = white
+    blend(picture, cv2.LUT(cv2.cvtColor(tone, cv2.COLOR_GRAY2RGB), _iris_table(iris, ink)), share, 1.0)  # type: ignore[arg-type]
+    return picture
+
+
+def _draw_ball(overlay: Overlay, face: FaceSketch, eye: Eye, iris: Colour, white: Colour, alpha: float) -> None:
     """White, iris, highlights and the upper lid's shadow, clipped by the lids."""
     outline = np.concatenate([eye.upper, eye.lower[::-1]])
-    box = box_of(outline, 2, canvas.rgb.shape)
+    box = box_of(outline, 2, overlay.box[:1:-1])
     if box is None:
         return
     x0, y0, x1, y1 = box
-    scale = 2 if eye.width < FINE_PX else 1
+    scale = overlay.scale
     size = ((x1 - x0) * scale, (y1 - y0) * scale)
-    ball = np.empty((size[1], size[0], 3), np.uint8)
-    cv2.rectangle(ball, (0, 0), size, white.tolist(), cv2.FILLED)
 
     unit = TEXTURE_HALF / 1.1  # texture pixels that make one iris radius
     matrix = np.empty((2, 3), np.float32)
@@ -160,35 +169,41 @@ def _draw_ball(canvas: Canvas, face: FaceSketch, eye: Eye, iris: Colour, white: 
     matrix[:, 2] = centre - matrix[:, :2].sum(1) * (TEXTURE_HALF - 0.5)
     shrink = eye.radius * scale / unit
     # Fewer pixels than the texture has: average first, or the rim breaks up.
-    texture = _iris_texture(int(1 / shrink) | 1 if shrink < 0.6 else 1)
-    tone, share = cv2.split(cv2.warpAffine(texture, matrix, size, flags=cv2.INTER_LINEAR))
-    table = _iris_table(tuple(iris.tolist()), tuple(face.ink.tolist()))
-    blend(ball, cv2.LUT(cv2.cvtColor(tone, cv2.COLOR_GRAY2RGB), table), share, 1.0)  # type: ignore[arg-type]
+    blur_px = int(1 / shrink) | 1 if shrink < 0.6 else 1
+    ground = _whole(white)
+    picture = _iris_picture(blur_px, _whole(iris), _whole(face.ink), ground)
+    ball = cv2.warpAffine(
+        picture, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=ground
+    )
 
     # The upper lid's shadow lies on white and iris.
-    gap = eye.openness * eye.width
-    depth = eye.down * (0.22 * gap)
-    shadow = np.concatenate([eye.upper - depth, (eye.upper + depth * 1.25)[::-1]])
-    mask = cv2.blur(coverage(shadow, box, scale), (max(int(0.05 * eye.width * scale), 1) | 1,) * 2)
-    taken = cv2.multiply(cv2.cvtColor(mask, cv2.COLOR_GRAY2RGB), SHADOW)
-    cv2.subtract(ball, cv2.multiply(ball, taken, scale=1 / 255), ball)
+    depth = eye.down * (0.22 * eye.openness * eye.width)
+    shadow: RgbImage = np.zeros_like(ball)
+    cover(shadow, np.concatenate([eye.upper - depth, (eye.upper + depth * 1.25)[::-1]]), box, scale, SHADOW)
+    shadow = cv2.blur(shadow, (max(int(0.05 * eye.width * scale), 1) | 1,) * 2)  # type: ignore[assignment]
+    cv2.subtract(ball, cv2.multiply(ball, shadow, scale=1 / 255), ball)
     if eye.share < NARROWED[0]:
         cv2.convertScaleAbs(ball, ball, 1 - 0.22 * smoothstep(*NARROWED, eye.share))
 
-    _draw_highlights(ball, face, eye, box, scale)
+    _draw_highlights(ball, face, eye, box, scale)  # type: ignore[arg-type]
 
-    inside = coverage(outline, box, scale)
-    if scale > 1:
-        ball = cv2.resize(ball, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)
-        inside = cv2.resize(inside, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-    blend(canvas.rgb[y0:y1, x0:x1], ball, inside, alpha)  # type: ignore[arg-type]
+    left, top = (x0 - overlay.box[0]) * scale, (y0 - overlay.box[1]) * scale
+    there = np.s_[top : top + size[1], left : left + size[0]]
+    cover(overlay.cover, outline, overlay.box, scale, 255 * alpha)
+    inside = cv2.cvtColor(overlay.cover[there], cv2.COLOR_GRAY2RGB)
+    cv2.multiply(ball, inside, overlay.rgb[there], scale=1 / 255)
+
+
+def _whole(colour: Colour) -> tuple[int, ...]:
+    return tuple(round(value) for value in colour.tolist())
 
 
 def _draw_highlights(ball: RgbImage, face: FaceSketch, eye: Eye, box: Box, scale: int) -> None:
     """One large light above, one small below on the other side: the same in both eyes, as from one window."""
     bright = vector(255, 253, 250) * np.float32(clamp(0.62 + face.skin_luma / 400, 0.7, 1.0))
     awake = smoothstep(0.55, 0.85, eye.share)  # light in lowered eyes looks haunted
-    lights: GrayImage = np.zeros(ball.shape[:2], np.uint8)
+    if not awake:
+        return
     for across, along, size, strength in HIGHLIGHTS[: 2 if eye.radius > 3.5 else 1]:
         radius = max(size * eye.radius * (0.6 + 0.4 * awake), 0.7)
         centre = eye.iris + across * eye.across + along * eye.along
@@ -196,27 +211,28 @@ def _draw_highlights(ball: RgbImage, face: FaceSketch, eye: Eye, box: Box, scale
             nearest = np.argmin(np.abs((eye.upper - centre) @ eye.right))
             room = float((centre - eye.upper[nearest]) @ eye.down)
             centre = centre + eye.down * clamp(1.15 * radius - room, 0, 0.5 * eye.radius)
-        cover(lights, centre + radius * SPOT, box, scale, round(255 * strength * awake))
-    blend(ball, bright, lights, 1.0)
+        x, y = (int(place) for place in ((centre - vector(*box[:2])) * scale).tolist())
+        if not (0 <= y < ball.shape[0] and 0 <= x < ball.shape[1]):
+            continue
+        under = ball[y, x]  # a light is as good as all of one colour, and so is what it shines through to
+        cover(ball, centre + radius * SPOT, box, scale, (under + strength * awake * (bright - under)).tolist())
 
 
-def _draw_lids(canvas: Canvas, face: FaceSketch, eye: Eye, memory: FaceMemory, side: int, alpha: float) -> None:
+def _draw_lids(overlay: Overlay, face: FaceSketch, eye: Eye, memory: FaceMemory, side: int, alpha: float) -> None:
     ink = face.ink
     foreshort = clamp(eye.width / (0.2 * face.width), 0.5, 1.1)
     full = face.stroke_px(18) * foreshort
     full *= 0.5 + 0.85 * float(memory[f"lashes {side}"]) * face.touch_up.lashes
-
+    if face.detail > 0:
+        widths = full * np.float32(0.30) * LOWER_WIDTHS
+        colour = ink + 0.30 * (face.skin - ink)
+        overlay.stroke(eye.lower[1:16], widths, colour, alpha * face.detail * 0.45 * eye.opened)
+    # Last, for it is what covers most.
     ahead = eye.upper[0] - eye.upper[2]
     tail = eye.upper[0] + ahead * (0.05 * eye.width / (length(ahead) + 1e-6)) + eye.down * (0.012 * eye.width)
     path = np.concatenate([tail[None], eye.upper])
     widths = full * LID_WIDTHS
-    path = path - eye.down * (0.25 * widths[:, None])
-    canvas.stroke(path, widths, ink, alpha)
-
-    if face.detail > 0:
-        part = eye.lower[1:16]
-        widths = full * np.float32(0.30) * LOWER_WIDTHS
-        canvas.stroke(part, widths, ink + 0.30 * (face.skin - ink), alpha * face.detail * 0.45 * eye.opened)
+    overlay.stroke(path - eye.down * (0.25 * widths[:, None]), widths, ink, alpha)
 
 
 def _lashes(face: FaceSketch, eye: Eye) -> float:
@@ -246,7 +262,7 @@ def _crease(face: FaceSketch, eye: Eye) -> tuple[float, float, float]:
     return height, slope, smoothstep(0.015, 0.08, quantile(depth, 0.5))
 
 
-def _draw_crease(canvas: Canvas, face: FaceSketch, eye: Eye, memory: FaceMemory, side: int, alpha: float) -> None:
+def _draw_crease(overlay: Overlay, face: FaceSketch, eye: Eye, memory: FaceMemory, side: int, alpha: float) -> None:
     """The fold above the upper lid, where the photo has one."""
     path = eye.upper[3:-2:2]
     placed = memory[f"crease {side}"]
@@ -255,7 +271,7 @@ def _draw_crease(canvas: Canvas, face: FaceSketch, eye: Eye, memory: FaceMemory,
     lift = np.clip(placed[0] + placed[1] * CREASE_T, CREASE_AT[0], CREASE_AT[-1]) * (1 - 0.25 * CREASE_T**2)
     line = curve(path - eye.down * (eye.width * lift[:, None]), SAMPLES)
     widths = face.stroke_px(7) * CREASE_WIDTHS
-    canvas.stroke(line, widths, face.ink + 0.22 * (face.skin - face.ink), 0.7 * alpha * float(placed[2]))
+    overlay.stroke(line, widths, face.ink + 0.22 * (face.skin - face.ink), 0.7 * alpha * float(placed[2]))
 
 
 def _weighted_line(x: Points, y: Points, weight: Points) -> tuple[float, float]:
@@ -267,15 +283,13 @@ def _weighted_line(x: Points, y: Points, weight: Points) -> tuple[float, float]:
     return float(mean_y - slope * mean_x), slope
 
 
-def _keep_glasses(canvas: Canvas, lines: GrayImage, eye: Eye) -> None:
-    """Puts the generator's ink back where it is no part of the eye: rims, straps, strands of hair."""
-    box = _box_around(canvas, eye)
-    if box is None:
-        return
-    x0, y0, x1, y1 = box
+def _glasses(canvas: Canvas, lines: GrayImage, box: Box, eyes: list[Eye]) -> GrayImage | None:
+    """The generator's ink in a box that is no part of the eyes: rims, straps, strands of hair. None where none is."""
     ink = canvas.ink_left(lines, box)
     if not cv2.hasNonZero(ink):
-        return
-    own = soft_coverage(np.concatenate([eye.upper, eye.lower[::-1]]), box, 0.02 * eye.width)
-    keep = cv2.subtract(ink, cv2.convertScaleAbs(own, alpha=1.6))
-    blend(canvas.rgb[y0:y1, x0:x1], canvas.before[y0:y1, x0:x1], keep, 1.0)  # type: ignore[arg-type]
+        return None
+    own: GrayImage = np.zeros_like(ink)
+    for eye in eyes:
+        cover(own, np.concatenate([eye.upper, eye.lower[::-1]]), box, 1, 255)
+    own = softened(own, 0.02 * max(eye.width for eye in eyes))  # type: ignore[assignment]
+    return cv2.subtract(ink, cv2.convertScaleAbs(own, alpha=1.6))  # type: ignore[return-value]

@@ -80,11 +80,13 @@ def draw_eyes(
         return
     overlay = Overlay(box)
     for side, eye, alpha in shown:
+        full = _lid_width(face, eye, memory, side)
+        _draw_crease(overlay, face, eye, memory, side, alpha * face.detail * smoothstep(0.1, 0.6, eye.opened))
+        _draw_lower_lid(overlay, face, eye, full, alpha * face.detail * eye.opened)
         if eye.opened > 0.01:
             iris, white = memory[f"iris colour {side}"], memory[f"white {side}"]
             _draw_ball(overlay, face, eye, iris, white, alpha * smoothstep(0.0, 0.5, eye.opened))
-        _draw_crease(overlay, face, eye, memory, side, alpha * face.detail * smoothstep(0.1, 0.6, eye.opened))
-        _draw_lids(overlay, face, eye, memory, side, alpha)
+        _draw_upper_lid(overlay, face, eye, full, alpha)
     overlay.put_on(canvas.rgb, keep=_glasses(canvas, lines, box, [eye for _, eye, _ in shown]))
 
 
@@ -191,7 +193,8 @@ def _draw_ball(overlay: Overlay, face: FaceSketch, eye: Eye, iris: Colour, white
     there = np.s_[top : top + size[1], left : left + size[0]]
     cover(overlay.cover, outline, overlay.box, scale, 255 * alpha)
     inside = cv2.cvtColor(overlay.cover[there], cv2.COLOR_GRAY2RGB)
-    cv2.multiply(ball, inside, overlay.rgb[there], scale=1 / 255)
+    # What was drawn there before is pale: where it shows through at the edge, the brighter one is as good as both.
+    cv2.max(overlay.rgb[there], cv2.multiply(ball, inside, scale=1 / 255), overlay.rgb[there])
 
 
 def _whole(colour: Colour) -> tuple[int, ...]:
@@ -218,21 +221,25 @@ def _draw_highlights(ball: RgbImage, face: FaceSketch, eye: Eye, box: Box, scale
         cover(ball, centre + radius * SPOT, box, scale, (under + strength * awake * (bright - under)).tolist())
 
 
-def _draw_lids(overlay: Overlay, face: FaceSketch, eye: Eye, memory: FaceMemory, side: int, alpha: float) -> None:
-    ink = face.ink
-    foreshort = clamp(eye.width / (0.2 * face.width), 0.5, 1.1)
-    full = face.stroke_px(18) * foreshort
-    full *= 0.5 + 0.85 * float(memory[f"lashes {side}"]) * face.touch_up.lashes
-    if face.detail > 0:
-        widths = full * np.float32(0.30) * LOWER_WIDTHS
-        colour = ink + 0.30 * (face.skin - ink)
-        overlay.stroke(eye.lower[1:16], widths, colour, alpha * face.detail * 0.45 * eye.opened)
-    # Last, for it is what covers most.
+def _lid_width(face: FaceSketch, eye: Eye, memory: FaceMemory, side: int) -> float:
+    """Of the line along the upper lid, where it is broadest, px."""
+    full = face.stroke_px(18) * clamp(eye.width / (0.2 * face.width), 0.5, 1.1)
+    return full * (0.5 + 0.85 * float(memory[f"lashes {side}"]) * face.touch_up.lashes)
+
+
+def _draw_lower_lid(overlay: Overlay, face: FaceSketch, eye: Eye, full: float, alpha: float) -> None:
+    if alpha > 0:
+        widths = (0.30 * full) * LOWER_WIDTHS
+        path = eye.lower[1:16] + eye.down * (0.45 * widths[:, None])  # below the white, which covers it
+        overlay.stroke(path, widths, face.ink + 0.30 * (face.skin - face.ink), 0.45 * alpha)
+
+
+def _draw_upper_lid(overlay: Overlay, face: FaceSketch, eye: Eye, full: float, alpha: float) -> None:
     ahead = eye.upper[0] - eye.upper[2]
     tail = eye.upper[0] + ahead * (0.05 * eye.width / (length(ahead) + 1e-6)) + eye.down * (0.012 * eye.width)
     path = np.concatenate([tail[None], eye.upper])
     widths = full * LID_WIDTHS
-    overlay.stroke(path - eye.down * (0.25 * widths[:, None]), widths, ink, alpha)
+    overlay.stroke(path - eye.down * (0.25 * widths[:, None]), widths, face.ink, alpha)
 
 
 def _lashes(face: FaceSketch, eye: Eye) -> float:

@@ -12,9 +12,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.ink.canvas import Box, Canvas, blend, box_of, curve, soft_coverage
+from realtime.ink.canvas import (
+    FINE_PX,
+    Box,
+    Canvas,
+    Overlay,
+    blend,
+    box_of,
+    cover,
+    coverage,
+    curve,
+    soft_coverage,
+    softened,
+)
 from realtime.ink.face import FaceSketch
 from realtime.ink.measure import (
+    LUMA,
     Colour,
     Floats,
     Points,
@@ -37,7 +50,7 @@ from realtime.landmarks import (
     LIPS_OUTER_TOP,
     mouth_opening,
 )
-from realtime.types import RgbImage
+from realtime.types import GrayImage, RgbImage
 
 SHUT, AJAR = 0.02, 0.07  # inner lips' gap over the mouth's width
 STATIONS = 31  # places along the mouth
@@ -56,6 +69,11 @@ LIPS = np.array(
 INNER = LIPS[:, 1]
 DEPTHS = 20  # places between upper and lower lip where the photo is looked at
 SHARES = (np.arange(DEPTHS, dtype=np.float32) + 0.5) / DEPTHS  # where they are, of the way down
+BITS = np.stack([2.0 ** np.arange(DEPTHS), 2.0 ** np.arange(DEPTHS)[::-1]], 1).astype(np.float32)
+LATEST = np.array([[0.45], [0.45], [0.5]])  # of the way from their lip: teeth above, below, a tongue
+TONES = np.arange(256, dtype=np.float32)[:, None]
+# Luma, red, by how much red exceeds green, and green blue.
+LUMA_AND_HUE = np.array([LUMA, (1, 0, 0), (1, -1, 0), (0, 1, -1)], np.float32)
 FURTHER_SHARES = np.linspace(0, FURTHER, 10, dtype=np.float32)[1:, None]
 CALMING, CALMING_COLOURS, ONE = vector(1, 2, 3, 2, 1) / 9, vector(1, 2, 1) / 4, vector(1)  # means along the mouth
 SHADOW_WIDTHS = (6 * np.sin(np.pi * (0.05 + 0.9 * np.linspace(0, 1, 7)))).astype(np.float32)
@@ -70,12 +88,11 @@ def draw_mouth(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
     alpha = face.alpha * smoothstep(0.14, 0.22, width / face.width)
     if alpha < 0.01:
         return
-    lips = curve(face.points[LIPS], 2 * LIP_PLACES + 1)
+    lips = face.points[LIPS]
     if memory.due("lips", LOOK_EVERY_S):
         _look(face, lips, (upper + lower) / 2, memory)
     lip, strength = memory["lip"], float(memory["lip line"])
-    for (outer, inner), ratio in zip(lips, memory["lips"], strict=True):
-        _paint_lip(canvas, face, outer, inner, face.drawn(ratio * face.photo_skin), alpha)
+    _paint_lips(canvas, face, lips, face.drawn(memory["lips"] * face.photo_skin), alpha)
     if ajar > 0.01:
         lower = lower + _further_open(face, upper, lower, memory)
     if face.touch_up.make_up != 1:
@@ -89,10 +106,15 @@ def draw_mouth(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
     line = middle + (upper - middle) * ajar
     line = np.concatenate([corners[:1] * 0.8 + line[:1] * 0.2, line, corners[1:] * 0.8 + line[-1:] * 0.2])
     full = face.stroke_px(4.6 + 2.8 * strength) * clamp(width / (0.36 * face.width), 0.6, 1.15)
-    canvas.stroke(line.astype(np.float32), full * (1 - 0.3 * ajar) * LINE_WIDTHS, ink, (0.7 + 0.25 * strength) * alpha)
+    box = box_of(np.concatenate([line, lower, face.points[LIPS_OUTER_BOTTOM]]), 0.03 * face.width + 2, canvas.rgb.shape)
+    if box is None:
+        return
+    strokes = Overlay(box)
+    _draw_lip_shadow(strokes, face, alpha)
     if ajar > 0.05:
-        canvas.stroke(lower, full * LOWER_WIDTHS, ink + 0.5 * (lip - ink), 0.6 * alpha * ajar)
-    _draw_lip_shadow(canvas, face, alpha)
+        strokes.stroke(lower, full * LOWER_WIDTHS, ink + 0.5 * (lip - ink), 0.6 * alpha * ajar)
+    strokes.stroke(line, full * (1 - 0.3 * ajar) * LINE_WIDTHS, ink, (0.7 + 0.25 * strength) * alpha)
+    strokes.put_on(canvas.rgb)
 
 
 def _exaggerated(
@@ -117,29 +139,34 @@ def _look(face: FaceSketch, lips: Points, between: Points, memory: FaceMemory) -
         across = np.array([outer * (1 - k) + inner * k for k in (0.35, 0.5, 0.65)])
         each = np.array_split(sample(face.photo, across)[:, 1:-1], LIP_PLACES, axis=1)
         found.append(np.array([middle_colour(part.reshape(-1, 3)) for part in each]))
-    memory.ease("lips", np.array(found) / face.photo_skin, LIPS_TAU_S)
+    calm = cv2.sepFilter2D(np.array(found), -1, CALMING_COLOURS, ONE, borderType=cv2.BORDER_REPLICATE)
+    memory.ease("lips", calm / face.photo_skin, LIPS_TAU_S)
     memory.ease("lip", middle_colour(sample(face.drawing, _lip_points(face))), LIP_TAU_S)
     # Full dark lips close in hardly any line, thin ones in a dark one: as the photo has it.
     level = quantile(luma(sample(face.photo, between[4:-4])), 0.4) / face.photo_skin
     memory.ease("lip line", smoothstep(0.95, 0.45, level), LINE_TAU_S)
 
 
-def _paint_lip(canvas: Canvas, face: FaceSketch, outer: Points, inner: Points, colours: Floats, alpha: float) -> None:
-    """Gives a lip its form and own colours, (LIP_PLACES, 3) from corner to corner."""
-    outline = np.concatenate([outer, inner[::-1]])
+def _paint_lips(canvas: Canvas, face: FaceSketch, lips: Points, colours: Floats, alpha: float) -> None:
+    """Gives the lips their form and own colours, (2, LIP_PLACES, 3) from corner to corner. lips: (2, 2, n, 2) px."""
     soft_px = 0.006 * face.width
-    box = box_of(outline, 1 + 2.5 * soft_px, canvas.rgb.shape)
+    box = box_of(lips.reshape(-1, 2), 1 + 2.5 * soft_px, canvas.rgb.shape)
     if box is None:
         return
     x0, y0, x1, y1 = box
-    calm = cv2.sepFilter2D(colours[None], -1, CALMING_COLOURS, ONE, borderType=cv2.BORDER_REPLICATE)
-    left, right = float(outer[0, 0]), float(outer[-1, 0])
+    left, right = float(lips[0, 0, 0, 0]), float(lips[0, 0, -1, 0])
     step = (LIP_PLACES - 1) / (right - left if abs(right - left) > 1e-3 else 1e-3)  # places a pixel
-    to_places = vector(step, 0, (x0 - left) * step, 0, 0, 0).reshape(2, 3)
+    to_places = vector(step, 0, (x0 - left) * step, 0, 1, 0).reshape(2, 3)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    row = cv2.warpAffine(calm, to_places, (x1 - x0, 1), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    paint = np.repeat(cv2.convertScaleAbs(row), y1 - y0, 0)
-    blend(canvas.rgb[y0:y1, x0:x1], paint, soft_coverage(outline, box, soft_px), LIP_SHARE * alpha)
+    rows = cv2.warpAffine(colours, to_places, (x1 - x0, 2), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    upper, lower = (np.repeat(row[None], y1 - y0, 0) for row in cv2.convertScaleAbs(rows))
+    middle, aside = lips[0, 1], lips[0, 0, -1] - lips[0, 0, 0]
+    ends = np.stack([middle[-1] + aside, middle[0] - aside])
+    above = np.concatenate([middle, ends[:1], ends - face.down * np.float32(face.width), ends[1:]])
+    cv2.copyTo(upper, coverage(above, box, 1), lower)
+    mask = coverage(np.concatenate([lips[0, 0], lips[0, 1, ::-1]]), box, 1)
+    cover(mask, np.concatenate([lips[1, 0], lips[1, 1, ::-1]]), box, 1, 255)
+    blend(canvas.rgb[y0:y1, x0:x1], lower, softened(mask, soft_px), LIP_SHARE * alpha)  # type: ignore[arg-type]
 
 
 def _further_open(face: FaceSketch, upper: Points, lower: Points, memory: FaceMemory) -> Points:
@@ -185,51 +212,59 @@ def _draw_inside(
         return
     x0, y0, x1, y1 = box
     light = face.skin_luma
-    picture = np.empty((y1 - y0, x1 - x0, 3), np.uint8)
+    scale = 2 if x1 - x0 < FINE_PX else 1
+    picture: RgbImage = np.empty(((y1 - y0) * scale, (x1 - x0) * scale, 3), np.uint8)
     redness = lip - luma(lip)
     dark = face.ink * np.float32(0.72) + redness * np.float32(0.16)
     cv2.rectangle(picture, (0, 0), picture.shape[1::-1], dark.tolist(), cv2.FILLED)
 
     teeth, tongue, brightness = shown
-    soft_px = 0.004 * face.width
-    tongue_colour = lip * np.float32(0.54) + redness * np.float32(0.35)
-    _draw_band(picture, box, upper, lower, tongue, tongue_colour, soft_px)
-    tooth = vector(1, 0.965, 0.915) * min(
-        0.5 * (light * 0.55 + 112) + 0.5 * light * clamp(1.25 * brightness, 0.7, 2.6), 236
-    )
-    tooth = tooth + (0.34 - 0.2 * min(brightness, 1)) * (face.skin * (luma(tooth) / max(light, 1)) - tooth)
-    shaded = cv2.multiply(_tooth_shade(face, box), (*tooth.tolist(), 0.0), scale=1 / 255)
-    for band in teeth:
-        _draw_band(picture, box, upper, lower, band, shaded, soft_px)
+    if _is_seen(tongue):
+        tongue_colour = lip * np.float32(0.54) + redness * np.float32(0.35)
+        cover(picture, _band(upper, lower, tongue), box, scale, tongue_colour.tolist())
+    bands = [_band(upper, lower, band) for band in teeth if _is_seen(band)]
+    if bands:
+        tooth = vector(1, 0.965, 0.915) * min(
+            0.5 * (light * 0.55 + 112) + 0.5 * light * clamp(1.25 * brightness, 0.7, 2.6), 236
+        )
+        tooth = tooth + (0.34 - 0.2 * min(brightness, 1)) * (face.skin * (luma(tooth) / max(light, 1)) - tooth)
+        where: GrayImage = np.zeros(picture.shape[:2], np.uint8)
+        for outline_of_band in bands:
+            cover(where, outline_of_band, box, scale, 255)
+        soft = softened(where, 0.004 * face.width * scale)
+        blend(picture, _teeth(face, box, scale, tooth), soft, 1.0)  # type: ignore[arg-type]
     # All of it lies in the lips' shade: most below the upper lip and in the corners.
     gap = float(((lower - upper) @ face.down).max())
     depth = face.down * min(0.016 * face.width, 0.14 * gap)
-    shade = soft_coverage(
-        np.concatenate([upper - depth, (upper + depth)[::-1]]), box, min(0.006 * face.width, 0.1 * gap)
-    )
-    blend(picture, vector(0, 0, 0), shade, 0.30)
+    shade = coverage(np.concatenate([upper - depth, (upper + depth)[::-1]]), box, scale)
+    soft = softened(shade, min(0.006 * face.width, 0.1 * gap) * scale)
+    cv2.subtract(picture, cv2.multiply(picture, cv2.cvtColor(soft, cv2.COLOR_GRAY2RGB), scale=0.30 / 255), picture)
+    if scale > 1:
+        picture = cv2.resize(picture, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
     blend(canvas.rgb[y0:y1, x0:x1], picture, soft_coverage(outline, box, 0.0), alpha)
 
 
-def _tooth_shade(face: FaceSketch, box: Box) -> RgbImage:
-    """(h, w, 3) u8 shares of the teeth's colour: the photo's own shading, faintly, so that they are no plain band."""
+def _teeth(face: FaceSketch, box: Box, scale: int, colour: Colour) -> RgbImage:
+    """Teeth all over a box, enlarged `scale` times, faintly shaded as in the photo, so that they are no plain band."""
     x0, y0, x1, y1 = box
     gray = cv2.cvtColor(face.photo[y0:y1, x0:x1], cv2.COLOR_RGB2GRAY)
     soft_px = 2 * round(0.006 * face.width) + 1
     gray = cv2.blur(gray, (soft_px, soft_px))
     bright = max(cv2.minMaxLoc(gray)[1], 1.0)
-    shade = cv2.convertScaleAbs(gray, alpha=0.32 * 1.15 * 255 / bright, beta=0.68 * 255)
-    return cv2.cvtColor(shade, cv2.COLOR_GRAY2RGB)
+    if scale > 1:
+        gray = cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
+    shades = np.minimum(0.68 + TONES * np.float32(0.32 * 1.15 / bright), 1) * colour
+    return cv2.applyColorMap(gray, cv2.convertScaleAbs(shades).reshape(256, 1, 3))  # type: ignore[return-value]
 
 
-def _draw_band(
-    picture: RgbImage, box: Box, upper: Points, lower: Points, band: Points, colour: Floats, soft_px: float
-) -> None:
-    """Fills what lies between two shares (2, n) of the way from the upper lip to the lower one."""
-    if float((band[1] - band[0]).max()) < 0.04:
-        return
+def _is_seen(band: Points) -> bool:
+    return float((band[1] - band[0]).max()) >= 0.04
+
+
+def _band(upper: Points, lower: Points, band: Points) -> Points:
+    """Closed outline of what lies between two shares (2, n) of the way from the upper lip to the lower one."""
     edges = curve((upper + (lower - upper) * band[..., None])[:, ::3], 41)
-    blend(picture, colour, soft_coverage(np.concatenate([edges[0], edges[1, ::-1]]), box, soft_px), 1.0)
+    return np.concatenate([edges[0], edges[1, ::-1]])
 
 
 def _teeth_and_tongue(face: FaceSketch, upper: Points, lower: Points, memory: FaceMemory) -> Shown:
@@ -241,20 +276,21 @@ def _teeth_and_tongue(face: FaceSketch, upper: Points, lower: Points, memory: Fa
     Teeth are brighter than their surroundings and less red than the skin; a tongue is redder and not dark.
     """
     points = upper[:, None] + (lower - upper)[:, None] * SHARES[:, None]
-    colours = cv2.blur(sample(face.photo, points), (3, 5))  # depth, stations
-    level = lumas(colours) / face.photo_skin
-    red, yellow = _red_and_yellow(*cv2.split(colours))
-    skin_red, skin_yellow = (float(share) for share in _red_and_yellow(*(face.photo_colour)))
+    colours = cv2.blur(sample(face.photo, points), (3, 5))  # stations, depth
+    level, red, redder, yellower = cv2.split(cv2.transform(colours, LUMA_AND_HUE))
+    over_red = 1 / np.maximum(red, 12)
+    red, yellow, level = redder * over_red, yellower * over_red, level * np.float32(1 / face.photo_skin)
+    skin_red, skin_yellow = _red_and_yellow(face.photo_colour)
     # Warm light reddens teeth too; but then they are as yellow as the skin, and a tongue, like lips, never is.
     limit = max(0.12, 0.72 * skin_red) + 0.18 * smoothsteps(-0.09, -0.04, yellow - skin_yellow)
     tooth = _between(level, 0.27, 0.47) * _between(limit - red, -0.05, 0.05)
     flesh = _between(level, 0.32, 0.47) * (1 - tooth) * (red > 0.06)
 
     is_tooth = tooth > 0.5
-    found_level = quantile(level[is_tooth], 0.7) if is_tooth.any() else 1.0
-    brightness = memory.ease_share("teeth brightness", found_level, LINE_TAU_S)
-    hits = np.array([is_tooth, is_tooth[:, ::-1], flesh[:, ::-1] > 0.5])
-    above, below, tongue = _runs(hits, np.array([[0.45], [0.45], [0.5]]))
+    teeth = level[is_tooth]
+    brightness = memory.ease_share("teeth brightness", quantile(teeth, 0.7) if len(teeth) else 1.0, LINE_TAU_S)
+    from_above = np.array([is_tooth, flesh > 0.5], np.float32) @ BITS  # (2, stations, 2): from either lip
+    above, below, tongue = _runs(from_above[(0, 0, 1), :, (0, 1, 1)].astype(np.int32), LATEST)
     below, tongue = 1 - below[::-1], 1 - tongue[::-1]
     # One row of teeth that fills the gap is the upper one.
     apart = (below[0] > above[1] + 0.12) & (below[0] > 0.55)  # what is taller is a tongue
@@ -269,31 +305,27 @@ def _between(values: Floats, low: float, high: float) -> Floats:
     return np.minimum(np.maximum((values - low) * (1 / (high - low)), 0), 1)
 
 
-def _red_and_yellow(red: Floats, green: Floats, blue: Floats) -> tuple[Floats, Floats]:
+def _red_and_yellow(colour: Colour) -> tuple[float, float]:
     """By how much red exceeds green, and green blue, over red."""
-    level = np.maximum(red, 12)
-    return (red - green) / level, (green - blue) / level
+    red, green, blue = colour.tolist()
+    return (red - green) / max(red, 12), (green - blue) / max(red, 12)
 
 
-def _runs(hits: NDArray[np.bool_], latest: Points) -> Points:
-    """(k, 2, n): where the first run of `hits` (k, n, DEPTHS) begins and ends, gaps of two steps forgiven.
+def _runs(hits: NDArray[np.int32], latest: Points) -> Points:
+    """(k, 2, n): where the first run of `hits` (k, n) begins and ends, gaps of two steps forgiven.
 
-    It has to begin before `latest` (k, 1). A run that begins within the first two steps is taken to reach the edge.
-    Where there is none: 0, 0.
+    hits: a bit for each of DEPTHS steps, the lowest the first. A run has to begin before `latest` (k, 1), in shares.
+    One that begins within the first two steps is taken to reach the edge. Where there is none: 0, 0.
     """
-    closed = hits.copy()
-    closed[..., 1:-1] |= hits[..., :-2] & hits[..., 2:]
-    apart = hits[..., :-3] & hits[..., 3:]
-    closed[..., 2:-1] |= apart
-    closed[..., 1:-2] |= apart
-    start = closed.argmax(2)
-    begins = closed.any(2) & (SHARES[start] <= latest)
-    ended = ~closed & (np.arange(DEPTHS) > start[..., None])
-    stop = np.where(ended.any(2), ended.argmax(2), DEPTHS)
-    long_enough = begins & (stop - start >= 2)
-    first = np.where(start <= 2, 0.0, start / DEPTHS)
-    last = np.where(stop >= DEPTHS - 2, 1.0, stop / DEPTHS)
-    return np.array([first, last]).swapaxes(0, 1) * long_enough[:, None]
+    apart = hits & hits >> 3
+    closed = hits | (hits << 1 & hits >> 1) | apart << 1 | apart << 2
+    first = closed & -closed
+    after = closed + first  # the carry goes through all of the run
+    start, stop = np.log2(np.maximum([first, after & -after], 1))
+    found = (closed > 0) & ((start + 0.5) / DEPTHS <= latest) & (stop - start >= 2)
+    begin = np.where(start <= 2, 0.0, start / DEPTHS)
+    end = np.where(stop >= DEPTHS - 2, 1.0, stop / DEPTHS)
+    return np.array([begin, end]).swapaxes(0, 1) * found[:, None]
 
 
 def _calm(bands: Points) -> NDArray[np.float32]:
@@ -303,10 +335,10 @@ def _calm(bands: Points) -> NDArray[np.float32]:
     return cv2.sepFilter2D(middle, -1, CALMING, ONE, borderType=cv2.BORDER_REPLICATE)
 
 
-def _draw_lip_shadow(canvas: Canvas, face: FaceSketch, alpha: float) -> None:
+def _draw_lip_shadow(strokes: Overlay, face: FaceSketch, alpha: float) -> None:
     """One small stroke below the lower lip, where its shadow falls."""
     if face.detail < 0.01:
         return
     path = curve(face.points[LIPS_OUTER_BOTTOM[3:-3]], 13)[3:-3] + face.down * np.float32(0.018 * face.width)
     colour = face.ink + np.float32(0.55) * (face.skin - face.ink)
-    canvas.stroke(path, face.stroke_px(1) * SHADOW_WIDTHS, colour, 0.4 * alpha * face.detail)
+    strokes.stroke(path, face.stroke_px(1) * SHADOW_WIDTHS, colour, 0.4 * alpha * face.detail)

@@ -21,6 +21,7 @@ Box = tuple[int, int, int, int]  # x0, y0, x1, y1; the second corner is outside
 SUBPIXEL_BITS = 6
 HALF = 1 << SUBPIXEL_BITS - 1  # of a pixel: OpenCV's places are pixel centres
 _TO_THE_RIGHT = np.array((-1, 1), np.float32)
+BOXES = ((0.98, (3,)), (1.39, (3, 3)), (1.82, (5, 3)), (2.0, (5, 5)))  # up to which softness boxes of which sides do
 FINE_PX = 400  # shapes wider than this are drawn at single resolution: their edges are fine enough
 
 
@@ -71,11 +72,18 @@ def coverage(outline: Points, box: Box, scale: int) -> GrayImage:
     return mask
 
 
-def cover(mask: GrayImage | RgbImage, outline: Points, box: Box, scale: int, value: float | tuple[float, ...]) -> None:
+def cover(
+    mask: GrayImage | RgbImage,
+    outline: Points,
+    box: Box,
+    scale: int,
+    value: float | tuple[float, ...],
+    edge: int = cv2.LINE_AA,
+) -> None:
     """Writes `value` into the closed outline, in a mask as `coverage` makes it, or a picture of its size."""
     fixed = (outline * np.float32(scale << SUBPIXEL_BITS)).astype(np.int32)
     corner = (-(box[0] * scale << SUBPIXEL_BITS) - HALF, -(box[1] * scale << SUBPIXEL_BITS) - HALF)
-    cv2.fillPoly(mask, [fixed], value, cv2.LINE_AA, SUBPIXEL_BITS, corner)
+    cv2.fillPoly(mask, [fixed], value, edge, SUBPIXEL_BITS, corner)
 
 
 def blend(target: RgbImage, colour: Colour | RgbImage, mask: GrayImage, alpha: float) -> None:
@@ -224,16 +232,13 @@ def soft_coverage(outline: Points, box: Box, feather_px: float) -> GrayImage:
 
 def softened(mask: GrayImage | RgbImage, feather_px: float) -> GrayImage | RgbImage:
     """The same with edges `feather_px` soft (standard deviation)."""
-    if feather_px > 2:  # two boxes of the same variance, in a tenth of the time
-        side = round(math.sqrt(6 * feather_px**2 + 1) / 2 - 0.5) * 2 + 1
-        return cv2.blur(cv2.blur(mask, (side, side)), (side, side))  # type: ignore[return-value]
-    if feather_px > 0.45:  # less is not to be seen beside the anti-aliasing
-        kernel = _gaussian(round(20 * feather_px))
-        return cv2.sepFilter2D(mask, -1, kernel, kernel)  # type: ignore[return-value]
+    if feather_px <= 0.45:  # not to be seen beside the anti-aliasing
+        return mask
+    # OpenCV's own Gaussian works its kernel out in software each time, which takes longer than the rest: boxes of about
+    # the same variance.
+    sides = next((sides for most_px, sides in BOXES if feather_px <= most_px), None)
+    if sides is None:
+        sides = (round(math.sqrt(6 * feather_px**2 + 1) / 2 - 0.5) * 2 + 1,) * 2
+    for side in sides:
+        mask = cv2.blur(mask, (side, side))  # type: ignore[assignment]
     return mask
-
-
-@lru_cache(maxsize=64)
-def _gaussian(twentieths: int) -> Floats:
-    """Made once: OpenCV's own Gaussian works it out in software each time, which takes longer than the rest."""
-    return cv2.getGaussianKernel(2 * math.ceil(3 * twentieths / 20) + 1, twentieths / 20, cv2.CV_32F)

@@ -180,7 +180,7 @@ def _draw_ball(overlay: Overlay, face: FaceSketch, eye: Eye, iris: Colour, white
 
     # The upper lid's shadow lies on white and iris.
     depth = eye.down * (0.22 * eye.openness * eye.width)
-    shadow: RgbImage = np.zeros_like(ball)
+    shadow: RgbImage = np.zeros(ball.shape, np.uint8)
     cover(shadow, np.concatenate([eye.upper - depth, (eye.upper + depth * 1.25)[::-1]]), box, scale, SHADOW)
     shadow = cv2.blur(shadow, (max(int(0.05 * eye.width * scale), 1) | 1,) * 2)  # type: ignore[assignment]
     cv2.subtract(ball, cv2.multiply(ball, shadow, scale=1 / 255), ball)
@@ -198,7 +198,8 @@ def _draw_ball(overlay: Overlay, face: FaceSketch, eye: Eye, iris: Colour, white
 
 
 def _whole(colour: Colour) -> tuple[int, ...]:
-    return tuple(round(value) for value in colour.tolist())
+    """In even levels: what is worked out for a colour is kept as long as it hardly changes."""
+    return tuple([2 * int(value / 2 + 0.5) for value in colour.tolist()])
 
 
 def _draw_highlights(ball: RgbImage, face: FaceSketch, eye: Eye, box: Box, scale: int) -> None:
@@ -295,7 +296,7 @@ def _glasses(canvas: Canvas, lines: GrayImage, box: Box, eyes: list[Eye]) -> Gra
     ink = canvas.ink_left(lines, box)
     if not cv2.hasNonZero(ink):
         return None
-    own: GrayImage = np.zeros_like(ink)
+    own: GrayImage = np.zeros(ink.shape, np.uint8)
     for eye in eyes:
         cover(own, np.concatenate([eye.upper, eye.lower[::-1]]), box, 1, 255)
     own = softened(own, 0.02 * max(eye.width for eye in eyes))  # type: ignore[assignment]

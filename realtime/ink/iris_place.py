@@ -27,6 +27,7 @@ PLACES = 21  # along the lids
 BRIGHT = int(0.75 * PLACES)  # of a row's places, in order, the one that is white rather than iris
 HEIGHT_AT_LEAST = 2.5  # px between the lids
 UPPER_LIDS, LOWER_LIDS = np.stack([e.upper_lid for e in EYES]), np.stack([e.lower_lid for e in EYES])
+ALONG_AND_DOWN, SIGNS = np.array([[0, 1], [1, 0]]), np.array([[1, -1], [1, 1]], np.float32)
 IRISES = np.array([e.iris_centre for e in EYES])
 
 
@@ -42,8 +43,9 @@ def iris_shifts(face: FaceSketch, right: Points, radius: Floats) -> list[float]:
     # The upper lid's shade and lights on the eye are no pattern of white and iris.
     rows = np.sort(level, 1)
     level = (np.minimum(level, rows[:, -3:-2]) - rows[:, BRIGHT : BRIGHT + 1] / 2).reshape(2, -1)
-    weight = np.tile(heights / (len(DEPTHS) * np.maximum(heights.sum(1, keepdims=True), 1e-3)), len(DEPTHS))
-    axes = np.stack([right, right[:, ::-1] * (-1, 1)], 2).astype(np.float32)  # along the eye and down it
+    share = heights / (len(DEPTHS) * np.maximum(heights.sum(1, keepdims=True), 1e-3))
+    weight = np.concatenate([share] * len(DEPTHS), 1)
+    axes = right[:, ALONG_AND_DOWN] * SIGNS  # along the eye and down it
     away = (grid.reshape(2, -1, 2) - face.perceived[IRISES][:, None]) @ axes
     ends = upper[:, -1] - upper[:, 0]
     shifts = SHIFTS * np.hypot(ends[:, :1], ends[:, 1:])

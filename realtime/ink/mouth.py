@@ -74,6 +74,7 @@ LATEST = np.array([[0.45], [0.45], [0.5]])  # of the way from their lip: teeth a
 TONES = np.arange(256, dtype=np.float32)[:, None]
 # Luma, red, by how much red exceeds green, and green blue.
 LUMA_AND_HUE = np.array([LUMA, (1, 0, 0), (1, -1, 0), (0, 1, -1)], np.float32)
+BEYOND_ENDS = np.array([[1], [-1]], np.float32)
 FURTHER_SHARES = np.linspace(0, FURTHER, 10, dtype=np.float32)[1:, None]
 CALMING, CALMING_COLOURS, ONE = vector(1, 2, 3, 2, 1) / 9, vector(1, 2, 1) / 4, vector(1)  # means along the mouth
 SHADOW_WIDTHS = (6 * np.sin(np.pi * (0.05 + 0.9 * np.linspace(0, 1, 7)))).astype(np.float32)
@@ -159,9 +160,10 @@ def _paint_lips(canvas: Canvas, face: FaceSketch, lips: Points, colours: Floats,
     to_places = vector(step, 0, (x0 - left) * step, 0, 1, 0).reshape(2, 3)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     rows = cv2.warpAffine(colours, to_places, (x1 - x0, 2), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    upper, lower = (np.repeat(row[None], y1 - y0, 0) for row in cv2.convertScaleAbs(rows))
+    both = cv2.resize(cv2.convertScaleAbs(rows), (x1 - x0, 2 * (y1 - y0)), interpolation=cv2.INTER_NEAREST)
+    upper, lower = both[: y1 - y0], both[y1 - y0 :]
     middle, aside = lips[0, 1], lips[0, 0, -1] - lips[0, 0, 0]
-    ends = np.stack([middle[-1] + aside, middle[0] - aside])
+    ends = middle[[-1, 0]] + aside * BEYOND_ENDS
     above = np.concatenate([middle, ends[:1], ends - face.down * np.float32(face.width), ends[1:]])
     cv2.copyTo(upper, coverage(above, box, 1), lower)
     mask = coverage(np.concatenate([lips[0, 0], lips[0, 1, ::-1]]), box, 1)
@@ -176,7 +178,7 @@ def _further_open(face: FaceSketch, upper: Points, lower: Points, memory: FaceMe
     """
     gap = lower - upper
     level = lumas(sample(face.photo, lower + gap * FURTHER_SHARES[:, None])) / face.photo_skin
-    lip = float(luma(memory["lips"][1][1:-1].mean(0)))
+    lip = float(luma(memory["lips"][1, 1:-1]).sum()) / (LIP_PLACES - 2)
     dark = np.minimum.accumulate(level < 0.55 * lip, 0).sum(0, np.float32)[None] * (FURTHER / len(FURTHER_SHARES))
     found = cv2.blur(dark, (7, 1), borderType=cv2.BORDER_REPLICATE)[0]
     share = memory.ease("further open", found, TEETH_TAU_S)
@@ -229,18 +231,18 @@ def _draw_inside(
         )
         tooth = tooth + (0.34 - 0.2 * min(brightness, 1)) * (face.skin * (luma(tooth) / max(light, 1)) - tooth)
         where: GrayImage = np.zeros(picture.shape[:2], np.uint8)
-        for outline_of_band in bands:
-            cover(where, outline_of_band, box, scale, 255)
-        soft = softened(where, 0.004 * face.width * scale)
-        blend(picture, _teeth(face, box, scale, tooth), soft, 1.0)  # type: ignore[arg-type]
+        for band in bands:
+            cover(where, band, box, scale, 255, cv2.LINE_8)
+        cv2.copyTo(_teeth(face, box, scale, tooth), where, picture)
+    if scale > 1:
+        picture = cv2.resize(picture, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    picture = softened(picture, 0.004 * face.width)
     # All of it lies in the lips' shade: most below the upper lip and in the corners.
     gap = float(((lower - upper) @ face.down).max())
     depth = face.down * min(0.016 * face.width, 0.14 * gap)
-    shade = coverage(np.concatenate([upper - depth, (upper + depth)[::-1]]), box, scale)
-    soft = softened(shade, min(0.006 * face.width, 0.1 * gap) * scale)
-    cv2.subtract(picture, cv2.multiply(picture, cv2.cvtColor(soft, cv2.COLOR_GRAY2RGB), scale=0.30 / 255), picture)
-    if scale > 1:
-        picture = cv2.resize(picture, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    shade = coverage(np.concatenate([upper - depth, (upper + depth)[::-1]]), box, 1)
+    shade = cv2.cvtColor(softened(shade, min(0.006 * face.width, 0.1 * gap)), cv2.COLOR_GRAY2RGB)  # type: ignore[assignment]
+    cv2.subtract(picture, cv2.multiply(picture, shade, scale=0.30 / 255), picture)
     blend(canvas.rgb[y0:y1, x0:x1], picture, soft_coverage(outline, box, 0.0), alpha)
 
 
@@ -251,10 +253,9 @@ def _teeth(face: FaceSketch, box: Box, scale: int, colour: Colour) -> RgbImage:
     soft_px = 2 * round(0.006 * face.width) + 1
     gray = cv2.blur(gray, (soft_px, soft_px))
     bright = max(cv2.minMaxLoc(gray)[1], 1.0)
-    if scale > 1:
-        gray = cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
     shades = np.minimum(0.68 + TONES * np.float32(0.32 * 1.15 / bright), 1) * colour
-    return cv2.applyColorMap(gray, cv2.convertScaleAbs(shades).reshape(256, 1, 3))  # type: ignore[return-value]
+    teeth = cv2.applyColorMap(gray, cv2.convertScaleAbs(shades).reshape(256, 1, 3))
+    return cv2.resize(teeth, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)  # type: ignore[return-value]
 
 
 def _is_seen(band: Points) -> bool:

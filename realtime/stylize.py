@@ -1,8 +1,8 @@
 """Stylize: the generators draw the frame.
 
 Comes in: a `Scene`. Goes out: `Styled`, the frame and every face drawn, at the frame's size. In two halves, so that two
-frames can be worked on at once: `begin` runs the networks, that of faces on a thread beside, `draw` does all the rest.
-Each half keeps its own state and is called for one frame after the other, from whatever thread.
+frames can be worked on at once: `begin` runs the networks and, on a thread beside, draws faces; `draw` draws the room
+and puts all together. Each half keeps its own state and is called for one frame after the other, from whatever thread.
 
 The whole frame goes through the background generator at about 640x360. Each face goes through the face generator as
 an upright crop of fixed scale and is put back with a soft edge, so that both look drawn by one hand: they share
@@ -69,37 +69,7 @@ class Drawn:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class DrawnFace:
-    """A face as its generator draws it, and the map from the frame's pixels to those of its crop, (2, 3)."""
-
-    face: Face
-    to_crop: NDArray[np.float32]
-    drawn: Drawn
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Begun:
-    """A scene after its networks, but perhaps for faces. dt_s: since the frame before; first: there was none."""
-
-    scene: Scene
-    exposure: Exposure
-    room: Drawn
-    faces: Future[list[DrawnFace]]
-    dt_s: float
-    first: bool
-
-
-@dataclass(slots=True)
-class _Crop:
-    """What the first half remembers of a face: when to draw it, when it was seen, where its crop was."""
-
-    redraw: Redraw
-    seen_s: float
-    to_crop: NDArray[np.float32] | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Put:
+class Put:
     """Where the drawing of a crop cut by `to_crop` goes, at that presence, and how much of it, (h, w) and (h, w, 3)."""
 
     to_crop: NDArray[np.float32]
@@ -109,16 +79,39 @@ class _Put:
     shares: RgbImage
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class DrawnFace:
+    """A face as it goes into the picture: (h, w, 3), its ink, (h, w), and where that is put."""
+
+    rgb: RgbImage
+    lines: GrayImage
+    put: Put
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Begun:
+    """A scene after its networks; faces may still be drawn. dt_s: since the frame before; first: there was none."""
+
+    scene: Scene
+    finish: Finish
+    room: Drawn
+    faces: Future[list[DrawnFace]]
+    dt_s: float
+    first: bool
+
+
 @dataclass(slots=True)
 class _FaceState:
-    """What the second half remembers of a face: its layers, how far it has faded in (0..1), when it was seen, and where
-    it was put.
+    """What is remembered of a face: when to draw it, its layers, how far it has faded in (0..1), when it was seen,
+    where its crop was, and where that was put.
     """
 
+    redraw: Redraw
     memory: LayerMemory
     presence: float
     seen_s: float
-    put: _Put | None = None
+    to_crop: NDArray[np.float32] | None = None
+    put: Put | None = None
 
 
 def generator_size(frame: Size, pixels: int = GENERATOR_PIXELS) -> Size:
@@ -192,20 +185,19 @@ class Stylize:
     def _forget_seen(self) -> None:
         self._redraw = Redraw(NEW_SHARE)
         self._exposure = ExposureMemory(self.steadiness)
-        self._crops: dict[int, _Crop] = {}  # by track
+        self._faces: dict[int, _FaceState] = {}  # by track
         self._last_s: float | None = None
 
     def _forget_drawn(self) -> None:
         self._memory = LayerMemory(self.steadiness)
         self._room: Drawn | None = None  # of the frame before
-        self._faces: dict[int, _FaceState] = {}  # by track
 
     def __call__(self, scene: Scene) -> Styled:
         """The drawn frame."""
         return self.draw(self.begin(scene))
 
     def begin(self, scene: Scene) -> Begun:
-        """The first half, all that networks do; the next scene's may begin before this one's `draw`."""
+        """The first half, networks and faces; the next scene's may begin before this one's `draw`."""
         frame = scene.frame
         if scene.fresh:
             self._forget_seen()
@@ -218,9 +210,10 @@ class Stylize:
         exposure = self._exposure(small, dt_s)
         seen = apply_exposure(small, exposure)
         flow = None if scene.flow is None else scene.flow * np.float32(size.width / frame.size.width)
-        faces = self._beside.submit(partial(self._begin_faces, scene, exposure, self._crops))
-        room = self._begin_room(seen, flow, dt_s)
-        return Begun(scene, exposure, room, faces, dt_s, first)
+        finish = with_mood(self.finish, exposure)
+        near = [] if self._face is None else [face for face in scene.faces if face_height(face) >= FACE_MIN_PX]
+        faces = self._beside.submit(partial(self._draw_faces, near, scene, exposure, finish, self._faces, dt_s, first))
+        return Begun(scene, finish, self._begin_room(seen, flow, dt_s), faces, dt_s, first)
 
     def _begin_room(self, seen: RgbImage, flow: Flow | None, dt_s: float) -> Drawn:
         due = self._redraw(seen, flow, dt_s, self._every_s(self._effort.room_every_s))
@@ -234,30 +227,59 @@ class Stylize:
     def _every_s(self, wanted_s: float) -> float:
         return wanted_s if self.steadiness > 0 else 0.0
 
-    def _begin_faces(self, scene: Scene, exposure: Exposure, crops: dict[int, _Crop]) -> list[DrawnFace]:
+    def _draw_faces(
+        self,
+        faces: list[Face],
+        scene: Scene,
+        exposure: Exposure,
+        finish: Finish,
+        states: dict[int, _FaceState],
+        dt_s: float,
+        first: bool,
+    ) -> list[DrawnFace]:
+        """On the thread beside; after a cut its own `states` are left to the frames before."""
         now_s = scene.frame.t
-        for track in [track for track, crop in crops.items() if now_s - crop.seen_s > FACE_FORGET_S]:
-            del crops[track]
-        near = [] if self._face is None else [face for face in scene.faces if face_height(face) >= FACE_MIN_PX]
-        return [self._begin_face(face, scene, exposure, crops) for face in near]
+        for track in [track for track, state in states.items() if now_s - state.seen_s > FACE_FORGET_S]:
+            del states[track]
+        drawn = []
+        for face in faces:
+            new = _FaceState(Redraw(FACE_NEW_SHARE, late=True), LayerMemory(self.steadiness), float(first), now_s)
+            state = states.setdefault(face.track, new)
+            state.presence = min(1.0, state.presence + max(dt_s, 0.0) / FACE_FADE_S)
+            drawn.append(self._draw_face(face, state, scene, exposure, finish, dt_s))
+        return [face for face in drawn if face is not None]
 
-    def _begin_face(self, face: Face, scene: Scene, exposure: Exposure, crops: dict[int, _Crop]) -> DrawnFace:
+    def _draw_face(
+        self, face: Face, state: _FaceState, scene: Scene, exposure: Exposure, finish: Finish, dt_s: float
+    ) -> DrawnFace | None:
+        """None where it lies outside of the frame."""
         frame = scene.frame
-        state = crops.setdefault(face.track, _Crop(Redraw(FACE_NEW_SHARE, late=True), frame.t))
         unseen_s, state.seen_s = frame.t - state.seen_s, frame.t
-        to_crop = held(state.to_crop, crop_matrix(face.landmarks))
-        seen = apply_exposure(cut(frame.rgb, to_crop), exposure)
+        before, state.to_crop = state.to_crop, held(state.to_crop, crop_matrix(face.landmarks))
+        seen = apply_exposure(cut(frame.rgb, state.to_crop), exposure)
         flow = None
-        if scene.flow is not None and state.to_crop is not None:
-            flow = flow_in_crop(scene.flow, frame.rgb.shape[:2], to_crop, state.to_crop, CROP_PX, CROP_PX // 2)
-        state.to_crop = to_crop
+        if scene.flow is not None and before is not None:
+            flow = flow_in_crop(scene.flow, frame.rgb.shape[:2], state.to_crop, before, CROP_PX, CROP_PX // 2)
         due = state.redraw(seen, flow, unseen_s, self._every_s(self._effort.face_every_s))
         assert self._face is not None
-        return DrawnFace(face, to_crop, Drawn(None if due is Due.NO else self._face.run(seen), seen, flow))
+        drawn = Drawn(None if due is Due.NO else self._face.run(seen), seen, flow)
+        live = None if drawn.layers is None else live_parts(face.landmarks, state.to_crop)
+        layers = self._kept(state.memory, drawn, dt_s, live)
+
+        if state.put is None or state.put.to_crop is not state.to_crop or state.put.presence != state.presence:
+            state.put = _put(state.to_crop, state.presence, frame.size)  # mostly a crop stays where it is
+        if state.put is None:
+            return None
+        there = state.put.there
+        middle = np.s_[RIM_PX:-RIM_PX, RIM_PX:-RIM_PX]
+        rgb, ink = draw_layers(Layers(layers.flat[middle], layers.ink[middle]), Size(there.side, there.side), finish)
+        box = (there.right - there.left, there.bottom - there.top)
+        both = cv2.merge([rgb, ink])  # four channels are warped in less time than three
+        both = cv2.warpAffine(both, there.matrix, box, flags=cv2.INTER_LINEAR)
+        return DrawnFace(cv2.cvtColor(both, cv2.COLOR_RGBA2RGB), cv2.extractChannel(both, 3), state.put)
 
     def draw(self, begun: Begun) -> Styled:
         """The second half: the drawn frame."""
-        scene, frame = begun.scene, begun.scene.frame
         if begun.first:
             self._forget_drawn()
         self._memory.restless = max(1.0, self.finish.restless)
@@ -266,12 +288,13 @@ class Stylize:
             self._memory.steadiness = self.steadiness
             self._memory.learn(before.late.result(), before.seen)
         layers = self._kept(self._memory, begun.room, begun.dt_s)
-        finish = with_mood(self.finish, begun.exposure)
-        rgb, lines = draw_layers(layers, frame.size, finish)
-        self._faces = {n: face for n, face in self._faces.items() if frame.t - face.seen_s <= FACE_FORGET_S}
+        rgb, lines = draw_layers(layers, begun.scene.frame.size, begun.finish)
         for face in begun.faces.result():
-            self._draw_face(face, begun, finish, rgb, lines)
-        return Styled(scene, read_only(rgb), read_only(lines))
+            there = face.put.there
+            at = np.s_[there.top : there.bottom, there.left : there.right]
+            _blend(rgb[at], face.rgb, face.put.shares)
+            _blend(lines[at], face.lines, face.put.share)
+        return Styled(begun.scene, read_only(rgb), read_only(lines))
 
     def _kept(self, memory: LayerMemory, drawn: Drawn, dt_s: float, live: Mask | None = None) -> Layers:
         memory.steadiness = self.steadiness
@@ -279,39 +302,13 @@ class Stylize:
             return memory.carried(drawn.flow, dt_s)
         return memory(drawn.layers, dt_s, drawn.seen, drawn.flow, live)
 
-    def _draw_face(self, of: DrawnFace, begun: Begun, finish: Finish, rgb: RgbImage, lines: GrayImage) -> None:
-        """Draws one face into `rgb` and `lines`."""
-        frame = begun.scene.frame
-        presence = 1.0 if begun.first else 0.0
-        state = self._faces.setdefault(of.face.track, _FaceState(LayerMemory(self.steadiness), presence, frame.t))
-        state.seen_s = frame.t
-        state.presence = min(1.0, state.presence + max(begun.dt_s, 0.0) / FACE_FADE_S)
-        live = None if of.drawn.layers is None else live_parts(of.face.landmarks, of.to_crop)
-        layers = self._kept(state.memory, of.drawn, begun.dt_s, live)
 
-        if state.put is None or state.put.to_crop is not of.to_crop or state.put.presence != state.presence:
-            state.put = _put(of.to_crop, state.presence, frame.size)  # mostly a crop stays where it is
-        if state.put is None:
-            return
-        there = state.put.there
-        middle = np.s_[RIM_PX:-RIM_PX, RIM_PX:-RIM_PX]
-        layers = Layers(layers.flat[middle], layers.ink[middle])
-        drawn, ink = draw_layers(layers, Size(there.side, there.side), finish)
-        box = (there.right - there.left, there.bottom - there.top)
-        both = cv2.merge([drawn, ink])  # four channels are warped in less time than three
-        both = cv2.warpAffine(both, there.matrix, box, flags=cv2.INTER_LINEAR)
-        drawn, ink = cv2.cvtColor(both, cv2.COLOR_RGBA2RGB), cv2.extractChannel(both, 3)
-        at = np.s_[there.top : there.bottom, there.left : there.right]
-        _blend(rgb[at], drawn, state.put.shares)
-        _blend(lines[at], ink, state.put.share)
-
-
-def _put(to_crop: NDArray[np.float32], presence: float, frame: Size) -> _Put | None:
+def _put(to_crop: NDArray[np.float32], presence: float, frame: Size) -> Put | None:
     """None where it goes outside of the frame."""
     if (there := place(to_crop, frame)) is None:
         return None
     share = cv2.convertScaleAbs(edge_in_box(there), alpha=255 * presence)
-    return _Put(to_crop, presence, there, share, cv2.cvtColor(share, cv2.COLOR_GRAY2RGB))
+    return Put(to_crop, presence, there, share, cv2.cvtColor(share, cv2.COLOR_GRAY2RGB))
 
 
 def _blend(target: NDArray[np.uint8], new: NDArray[np.uint8], share: NDArray[np.uint8]) -> None:

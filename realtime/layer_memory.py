@@ -16,35 +16,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.halved import halved
-from realtime.layers import FINE, FineImage, Layers, fine_levels
+from realtime.layers import FINE, FineImage, FineTable, Layers, fine_levels
 from realtime.motion import moved
 from realtime.types import Flow, GrayImage, Mask, RgbImage
 
 TAU_S = 0.92  # what stays the same is averaged for so long and then held: a second after the first frame, all is
 _LEAST_TAU_S = 1e-6  # shorter: each drawing is shown as it is
-RECENT = 1.0  # 1 is a plain mean; higher, what is recent counts more
 MOVING_TAU_S = 0.5  # what moves without changing is averaged: held, it would blur from being moved again and again
 NOISE_LEAST = 0.5
 STILL_NOISE, CHANGED = 3.5, 15.0  # change of the picture, in units of its noise and in 1/255: none, and new
 # What is new where nothing moves is drawn anew with its surroundings, so far at half size, and for so long: a generator
-# draws a wall otherwise beside a thing than alone.
-AROUND_PX, ANEW_S = 35, 0.07
+# draws a wall otherwise beside a thing than alone. Not what moves itself and has lines (ink of 255) near: they would
+# be other ones in each frame.
+AROUND_PX, ANEW_S = 41, 0.07
+FAINT, NEAR_PX = 20, 25
 LAYER_STILL, LAYER_CHANGED = 8.0, 40.0  # the same of the layers, in 1/255
 INK_SHARE = 0.3  # ink varies more than colour
-CHANGE_HZ = 250.0  # how fast the new is taken where all is new
+CHANGE_HZ = 120.0  # how fast the new is taken where all is new
 
 _HALF = np.float32(0.5)
 _INK = _AGE = 3  # its channel among the layers, and among what was seen
 _AGE_UNITS = 65535 / 1.2  # a second: room for `ANEW_S` below 0 and `TAU_S`
+_NO_AGE = round(ANEW_S * _AGE_UNITS)
 _ROUNDING_S = 1e-4  # an age that was moved along is full also where its last digits are missing
 
 
 class LayerMemory:
     """A running mean of each place, moved along with the picture. `reset()` forgets it.
 
-    A new value weighs 1 - (age / (age + dt))^RECENT: what is recent counts a little more than in a plain mean. The
-    `age` of a place grows up to `TAU_S`. Where the picture it was drawn from changes by more than its noise, the age
-    falls and the new is taken. Two half steps give the same as a whole one.
+    A new value weighs dt / (age + dt), as in a plain mean. The `age` of a place grows up to `TAU_S`. Where the picture
+    it was drawn from changes by more than its noise, the age falls and the new is taken. Two half steps give the same
+    as a whole one.
     """
 
     def __init__(self, steadiness: float = 1.0) -> None:
@@ -106,7 +108,7 @@ class LayerMemory:
     def _begin(self, drawn: NDArray[np.uint8], seen: RgbImage) -> None:
         self.reset()
         self._mean, self._seen = fine_levels(drawn), _picture(seen)
-        self._seen[..., _AGE] = _to_age(np.zeros((1, 1), np.float32))
+        self._seen[..., _AGE] = _NO_AGE
 
     def _follow(self, flow: Flow | None) -> None:
         """One step more of the picture: what is remembered is moved by all of them at once, which blurs it once."""
@@ -137,37 +139,38 @@ class LayerMemory:
         tau_s: float,
         moves: GrayImage,
         live: Mask | None,
-    ) -> Mask:
-        """(h/2, w/2) 0..1: how much of the new layers is taken; remembers the picture and the age by it."""
-        before = self._seen
-        age = _from_age(cv2.extractChannel(before, _AGE))
+    ) -> FineImage:
+        """(h/2, w/2), of 65535: how much of the new layers is taken; remembers the picture and the age by it."""
+        before, rests = self._seen, cv2.bitwise_not(moves)
+        age = cv2.extractChannel(before, _AGE)
         change = _most(*cv2.split(cv2.blur(cv2.absdiff(picture, before), (3, 3)))[:_AGE])
-        sample = np.sort(change[::4, ::4].astype(np.float32), axis=None)
+        sample = np.sort(change[::4, ::4], axis=None)
         noise = max(float(sample[len(sample) // 2]) / FINE, NOISE_LEAST)
-        still = min(STILL_NOISE * noise, CHANGED / 2)
-        changed = _rise(cv2.dilate(change, np.ones((3, 3), np.uint8)), FINE * still, FINE * CHANGED)
-        new_here = cv2.bitwise_and(cv2.compare(changed, 1, cv2.CMP_GE), cv2.bitwise_not(moves))
-        around = cv2.dilate(new_here, np.ones((AROUND_PX, AROUND_PX), np.uint8)) != 0
-        apart = cv2.absdiff(
-            _every_other(new, np.uint32), cv2.convertScaleAbs(_every_other(mean, np.uint64), alpha=1 / FINE)
-        )
-        *flat, ink = cv2.split(cv2.blur(apart, (3, 3)))
+        still = FINE * min(STILL_NOISE * noise, CHANGED / 2)
+        changed = _rise(cv2.dilate(change, np.ones((3, 3), np.uint8)), still, FINE * CHANGED)
+        earlier = cv2.convertScaleAbs(_every_other(mean, np.uint64), alpha=1 / FINE)
+        around = cv2.bitwise_and(cv2.compare(changed, 255, cv2.CMP_EQ), rests)
+        if cv2.hasNonZero(around):
+            lines = cv2.dilate(cv2.extractChannel(earlier, _INK), np.ones((NEAR_PX, NEAR_PX), np.uint8))
+            plain = cv2.compare(lines, FAINT, cv2.CMP_LT)
+            around = cv2.dilate(around, np.ones((AROUND_PX, AROUND_PX), np.uint8))
+            around = cv2.bitwise_and(around, cv2.bitwise_or(rests, plain))
+        *flat, ink = cv2.split(cv2.blur(cv2.absdiff(_every_other(new, np.uint32), earlier), (3, 3)))
         apart = _most(*flat, cv2.convertScaleAbs(ink, alpha=INK_SHARE))
-        changed = cv2.max(changed, _rise(apart, self.restless * LAYER_STILL, self.restless * LAYER_CHANGED))
-        np.clip(changed, 0, 1, out=changed)
-        np.copyto(changed, 1, where=around)
+        apart = _rise(apart, self.restless * LAYER_STILL, self.restless * LAYER_CHANGED)
+        changed = _most(changed, apart, around)
         if live is not None:
-            changed = cv2.max(changed, live)
-        older = cv2.max(age, 0)
-        older /= older + np.float32(dt_s)
-        held = np.float32(-np.expm1(-dt_s / MOVING_TAU_S)) * (moves != 0)
-        kept = np.where(age < tau_s - _ROUNDING_S, 1 - older**RECENT, held)
-        taken = np.float32(-dt_s * CHANGE_HZ) * changed * changed * changed
-        weight = cv2.max(kept, 1 - np.exp(taken, out=taken))
+            changed = cv2.max(changed, cv2.convertScaleAbs(live, alpha=255))
+        taken, oldest = _by_change(dt_s, tau_s)
+        step = max(1, round(dt_s * _AGE_UNITS))
+        weight = cv2.divide(65535.0 * step, cv2.add(cv2.max(age, _NO_AGE), step - _NO_AGE), dtype=cv2.CV_16U)
+        held = cv2.addWeighted(moves, -np.expm1(-dt_s / MOVING_TAU_S) * 65535 / 255, moves, 0, 0, dtype=cv2.CV_16U)
+        cv2.copyTo(held, cv2.compare(age, _NO_AGE + (tau_s - _ROUNDING_S) * _AGE_UNITS, cv2.CMP_GE), weight)
+        weight = cv2.max(weight, cv2.LUT(changed, taken))
         self._seen = _mixed(picture, before, weight)
-        age = np.minimum(age + np.float32(dt_s), np.float32(tau_s) * (1 - changed) * (1 - changed))
-        np.copyto(age, -ANEW_S, where=around)
-        cv2.insertChannel(_to_age(age), self._seen, _AGE)
+        age = cv2.min(cv2.add(age, step), cv2.LUT(changed, oldest))
+        np.copyto(age, 0, where=around.view(np.bool_))
+        cv2.insertChannel(age, self._seen, _AGE)
         return weight
 
 
@@ -187,17 +190,19 @@ def _every_other(picture: NDArray[Any], pixel: type[np.unsignedinteger]) -> NDAr
     return pixels.view(picture.dtype)
 
 
-def _to_age(age_s: Mask) -> FineImage:
-    return ((age_s + np.float32(ANEW_S)) * np.float32(_AGE_UNITS) + _HALF).astype(np.uint16)
+def _by_change(dt_s: float, tau_s: float) -> tuple[FineTable, FineTable]:
+    """By how much changed, of 255: how much of the new is taken, of 65535, and how old what is kept may be."""
+    changed = np.arange(256) / 255
+    taken = -65535 * np.expm1(-dt_s * CHANGE_HZ * changed**3)
+    oldest = _NO_AGE + _AGE_UNITS * tau_s * (1 - changed) ** 2
+    return (taken + 0.5).astype(np.uint16), (oldest + 0.5).astype(np.uint16)
 
 
-def _from_age(units: FineImage) -> Mask:
-    return units * np.float32(1 / _AGE_UNITS) - np.float32(ANEW_S)
-
-
-def _mixed(new: FineImage, old: FineImage, share: Mask) -> FineImage:
-    """`share` of the new values, the rest of the old; writes over what was given. One share for all four channels."""
-    whole = cv2.resize((share * np.float32(65535) + _HALF).astype(np.uint16), new.shape[1::-1])
+def _mixed(new: FineImage, old: FineImage, share: FineImage) -> FineImage:
+    """`share`, of 65535, of the new values, the rest of the old; writes over what was given. One share for all four
+    channels, at any size.
+    """
+    whole = cv2.resize(share, new.shape[1::-1])
     taken = cv2.merge([whole] * 4)
     new = cv2.multiply(new, taken, dst=new, scale=1 / 65535)
     kept = cv2.bitwise_not(taken, dst=taken)
@@ -209,7 +214,7 @@ def _most(*channels: GrayImage) -> GrayImage:
     return functools.reduce(cv2.max, channels)
 
 
-def _rise(values: GrayImage, low: float, high: float) -> Mask:
-    """0 at `low`, 1 at `high` and above, straight between and below."""
-    share = (values - np.float32(low)) * np.float32(1 / (high - low))
-    return cv2.min(share, 1, dst=share)
+def _rise(values: GrayImage | FineImage, low: float, high: float) -> GrayImage:
+    """0 up to `low`, 255 from `high` on, straight between."""
+    slope = 255 / (high - low)
+    return cv2.addWeighted(values, slope, values, 0, -slope * low, dtype=cv2.CV_8U)

@@ -4,7 +4,7 @@ from numpy.typing import NDArray
 
 from realtime.layer_memory import LayerMemory
 from realtime.layers import FINE, Layers
-from realtime.types import RgbImage
+from realtime.types import Flow, RgbImage
 
 Drawn = NDArray[np.uint8]
 
@@ -89,6 +89,23 @@ def test_what_stands_beside_a_change_is_drawn_anew_too() -> None:
     )  # a generator draws a wall otherwise beside a thing than alone
     assert beside[:, 8:22].min() > 103.9
     assert beside[:, 58:].max() < 101
+
+
+def test_what_moves_beside_a_change_keeps_its_lines() -> None:
+    def kept(ink: int, flow: Flow | None) -> np.float32:
+        """How much of a drawing a level of 4 darker is left, away from what changed, on the half that moves."""
+        memory = LayerMemory()
+        for _ in range(40):
+            memory(layers(100, ink), 1 / 30, SEEN)
+        changed = SEEN.copy()
+        changed[:, :8] = 255 - changed[:, :8]
+        return levels(memory(layers(104, ink), 1 / 30, changed, flow))[:, 24:].max()
+
+    right = np.zeros((64, 64, 2), np.float32)
+    right[:, 16:, 1] = 1e-3
+    assert kept(ink=200, flow=right) < 101
+    assert kept(ink=0, flow=right) > 103.9  # a wall, moved by mistake
+    assert kept(ink=200, flow=None) > 103.9
 
 
 def test_a_frame_that_none_were_drawn_for_shows_what_is_remembered_moved_along() -> None:

@@ -17,12 +17,13 @@ from realtime.layer_memory import (
     AROUND_PX,
     CHANGE_HZ,
     CHANGED,
+    FAINT,
     INK_SHARE,
     LAYER_CHANGED,
     LAYER_STILL,
     MOVING_TAU_S,
+    NEAR_PX,
     NOISE_LEAST,
-    RECENT,
     STILL_NOISE,
 )
 from realtime.types import Size
@@ -94,13 +95,15 @@ class LayerMemory:
         changed = ((highest(change, 3) - still) / (CHANGED - still)).clamp_max(1)
         rests = self._moving == 0
         around = highest((rests & (changed >= 1)).to(torch.float32), AROUND_PX)
-        apart = (new[..., ::2, ::2] - mean[..., ::2, ::2]).abs() * self._ink_share
+        earlier = mean[..., ::2, ::2]
+        around = around * (rests | (highest(earlier[:, 3:], NEAR_PX) < FAINT))
+        apart = (new[..., ::2, ::2] - earlier).abs() * self._ink_share
         apart = (_most(box_blurred(apart, 3)) - LAYER_STILL) / (LAYER_CHANGED - LAYER_STILL)
         changed = changed.maximum(apart).clamp(0, 1).maximum(around).maximum(self.live)
 
         held = -torch.expm1(-dt / MOVING_TAU_S) * self._moving
         older = age.clamp_min(0)
-        kept = torch.where(age < self._tau_s * (1 - _ROUNDING), 1 - (older / (older + dt)) ** RECENT, held)
+        kept = torch.where(age < self._tau_s * (1 - _ROUNDING), dt / (older + dt), held)
         weight = kept.maximum(-torch.expm1(-dt * CHANGE_HZ * changed**3))
         older = (age + dt).minimum(self._tau_s * (1 - changed) ** 2)
         self._age.copy_(torch.where(around > 0, -ANEW_S, older))

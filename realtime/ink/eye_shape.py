@@ -40,7 +40,8 @@ SHUT_MARGIN = 1.2  # an eye is closed up to this multiple of the openness that l
 COMMON_GAZE = 0.5  # how far pupils go from one edge of a screen to the other, in halves of the eye's width
 COMMON_DROP, LEAST_DROP = 0.18, 0.03  # the same from its top to its bottom; less is no measurement
 GAZE_EXAGGERATED = 1.2  # how much of an expression's strength the gaze takes: irises have little way to go
-SHIFT_TAU_S = 0.04  # of what the photo adds to the mesh's gaze, which is prompt itself
+SHIFT_TAU_S = 0.05  # of what the photo adds to the mesh's gaze, which is prompt itself
+SHIFT_EVERY_S = 0.05  # of the source's time, it is measured
 SAMPLES = 25  # points of a lid's curve
 LIDS = np.stack([(e.upper_lid, e.lower_lid) for e in EYES])
 
@@ -83,7 +84,9 @@ def shape_eyes(face: FaceSketch, memory: FaceMemory) -> list[Eye]:
     lids = curve(face.points[LIDS], SAMPLES)
     places = [_Place.of(face, points, own) for points, own in zip(EYES, lids, strict=True)]
     closed = [_closed(memory.profile, side, usual[side], shares[1 - side]) for side in range(2)]
-    if memory.seen_s == memory.t and any(openness > shut for openness, shut in zip(found, closed, strict=True)):
+    if memory.seen_s == memory.t and any(
+        found[side] > closed[side] and memory.stale(f"iris shift {side}", SHIFT_EVERY_S) for side in range(2)
+    ):
         shifts = iris_shifts(face, np.array([p.right for p in places]), vector(*(p.radius for p in places)))
         for side, shift in enumerate(shifts):
             if found[side] > closed[side]:

@@ -35,7 +35,7 @@ from realtime.ink.memory import FaceMemory
 from realtime.types import GrayImage, RgbImage
 
 VISIBLE_TAU_S, COLOUR_TAU_S = 0.25, 0.1
-LOOK_EVERY_S = 0.1  # of the source's time: light and colours change slowly
+LOOK_EVERY_S, COLOURS_EVERY_S = 0.1, 0.2  # of the source's time: a hand comes soon, light and colours change slowly
 CREASE_AT = np.linspace(0.07, 0.34, 10, dtype=np.float32)  # places above the upper lid, in eye widths
 CREASE_T = np.linspace(-1, 1, len(range(SAMPLES)[3:-2:2]), dtype=np.float32)  # places along it
 CREASE_TAU_S, LASHES_TAU_S = 0.4, 0.3
@@ -58,7 +58,7 @@ CREASE_WIDTHS = (np.sin(np.pi * np.linspace(0.06, 0.96, SAMPLES)) ** 0.7).astype
 def see_eyes(face: FaceSketch, memory: FaceMemory) -> tuple[list[Eye], list[float]]:
     """Both eyes as they are to be drawn, and how much of each is to be seen: 0 behind dark glasses or a hand, to 1."""
     eyes = shape_eyes(face, memory)
-    if memory.due("light 0", LOOK_EVERY_S):
+    if memory.due("visible 0", LOOK_EVERY_S):
         _look(face, eyes, memory)
     # The far eye of a turned face gets narrow: below this it is only a blot.
     return eyes, [
@@ -91,17 +91,20 @@ def draw_eyes(
 
 
 def _look(face: FaceSketch, eyes: list[Eye], memory: FaceMemory) -> None:
-    """Measures what changes slowly: light, colours, what is to be seen of the eyes, lashes and creases."""
-    lights = [light_on(face, eye, memory, side) for side, eye in enumerate(eyes)]
+    """Measures what changes slowly: what is to be seen of the eyes, and less often light, colours, lashes, creases."""
     cues = [Cues.of(face, eye) for eye in eyes]
     seen = evidence(cues)
+    for side, eye in enumerate(eyes):
+        believed = max(eye.opened, 0.1)  # a blink is no time to judge
+        memory.ease(f"visible {side}", seen[side], VISIBLE_TAU_S, believed)
+    if not memory.stale("light 0", COLOURS_EVERY_S):
+        return
+    lights = [light_on(face, eye, memory, side) for side, eye in enumerate(eyes)]
     for side, eye in enumerate(eyes):
         remember_white(face, eye, lights[side], seen[side], memory, side)
     remember_iris(face, eyes, lights, [smoothstep(0.1, 0.4, cue.likeness) for cue in cues], memory)
     for side, eye in enumerate(eyes):
         memory.ease(f"iris colour {side}", iris_colour(face, lights[side], memory), COLOUR_TAU_S)
-        believed = max(eye.opened, 0.1)  # a blink is no time to judge
-        memory.ease(f"visible {side}", seen[side], VISIBLE_TAU_S, believed)
         memory.ease(f"lashes {side}", _lashes(face, eye), LASHES_TAU_S)
         placed = _crease(face, eye)
         memory.ease(f"crease {side}", placed, CREASE_TAU_S, 0.2 + 0.8 * placed[2])

@@ -72,6 +72,11 @@ class FaceMemory:
         self._measured_s = self.t
         return True
 
+    def stale(self, name: str, every_s: float) -> bool:
+        """Whether the value called `name` was not moved for `every_s`, or never: for what cannot wait as `due` does."""
+        since_s = self.since(name)
+        return since_s is None or since_s >= every_s - 1e-3
+
     def since(self, name: str) -> float | None:
         """Seconds since the value called `name` was measured; None if it never was."""
         return self.t - self._times_s[name] if name in self._times_s else None

@@ -12,7 +12,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from realtime.ink.canvas import Canvas, curve
+from realtime.ink.canvas import Canvas, Overlay, box_of, curve
 from realtime.ink.face import FaceSketch
 from realtime.ink.measure import Points, length, lumas, smoothstep, smoothsteps, vector
 from realtime.ink.memory import FaceMemory
@@ -39,24 +39,37 @@ def draw_brows(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
     half = half * np.maximum(1, 0.016 * face.width / np.maximum(thin, 1e-3))
     if memory.due("brows", LOOK_EVERY_S):
         _look(face, middle, half, memory)
-    for side in range(2):
-        _draw_brow(canvas, face, memory, middle[side], half[side], side)
-
-
-def _draw_brow(canvas: Canvas, face: FaceSketch, memory: FaceMemory, middle: Points, half: Points, side: int) -> None:
-    eye = EYES[side]
-    shape, tone = memory["brows"][side], memory[f"brow colour {side}"] * face.photo_skin
-    visible = memory.ease_share(f"brow seen {side}", smoothstep(0.34, 0.56, float(shape[2].mean())), VISIBLE_TAU_S)
-    alpha = face.alpha * face.detail * visible * smoothstep(0.06, 0.12, length(middle[-1] - middle[0]) / face.width)
-    if alpha < 0.01:
-        return
-    colour = face.drawn(tone) * np.float32(0.74) + face.ink * np.float32(0.12)
+    shapes = memory["brows"]
     if face.expression != 1:
-        lids = (face.points[eye.outer_corner] + face.points[eye.inner_corner]) / 2
-        raised = float((middle.mean(0) - lids) @ face.down) / face.width
-        usual = memory.ease_share(f"brow height {side}", raised, HEIGHT_TAU_S)
-        middle = middle + (face.expression - 1) * (raised - usual) * face.width * face.down
-    canvas.fill(_outline(middle, half, shape), colour, 0.92 * alpha, 0.0022 * face.width)
+        middle = middle + np.array([_raised(face, memory, middle[side], side) for side in range(2)])[:, None]
+    outlines = _outlines(middle, half, shapes)
+    shown = []
+    for side in range(2):
+        clear = float(shapes[side, 2].sum()) / STATIONS
+        visible = memory.ease_share(f"brow seen {side}", smoothstep(0.34, 0.56, clear), VISIBLE_TAU_S)
+        long_enough = smoothstep(0.06, 0.12, length(middle[side, -1] - middle[side, 0]) / face.width)
+        alpha = face.alpha * face.detail * visible * long_enough
+        if alpha >= 0.01:
+            shown.append((side, alpha))
+    feather_px = 0.0022 * face.width
+    around = outlines[[side for side, _ in shown]].reshape(-1, 2)
+    box = box_of(around, 1 + 2.5 * feather_px, canvas.rgb.shape) if shown else None
+    if box is None:
+        return
+    overlay = Overlay(box)
+    for side, alpha in shown:
+        tone = face.drawn(memory[f"brow colour {side}"] * face.photo_skin)
+        overlay.fill(outlines[side], tone * np.float32(0.74) + face.ink * np.float32(0.12), 0.92 * alpha)
+    overlay.put_on(canvas.rgb, feather_px)
+
+
+def _raised(face: FaceSketch, memory: FaceMemory, middle: Points, side: int) -> Points:
+    """(2,) px by which a brow is drawn further up than it is, for an exaggerated expression."""
+    eye = EYES[side]
+    lids = (face.points[eye.outer_corner] + face.points[eye.inner_corner]) / 2
+    raised = float((middle.mean(0) - lids) @ face.down) / face.width
+    usual = memory.ease_share(f"brow height {side}", raised, HEIGHT_TAU_S)
+    return (face.expression - 1) * (raised - usual) * face.width * face.down
 
 
 def _look(face: FaceSketch, middle: Points, half: Points, memory: FaceMemory) -> None:
@@ -97,12 +110,13 @@ def _look(face: FaceSketch, middle: Points, half: Points, memory: FaceMemory) ->
             memory.ease(f"brow colour {side}", COMMON, COLOUR_TAU_S, 0.05)
 
 
-def _outline(middle: Points, half: Points, shape: Points) -> Points:
-    """The closed outline of the mass, round at the nose, pointed at the temple."""
-    centre, thick, clear = shape
-    thick = thick * TAPER * np.sqrt(np.clip(clear * 1.3, 0, 1))
-    edges = curve(middle + half * np.stack([centre - thick, centre + thick])[..., None], 21)
-    return np.concatenate([edges[0], edges[1, ::-1]])
+def _outlines(middle: Points, half: Points, shapes: Points) -> Points:
+    """(2, n, 2) the closed outlines of the masses, round at the nose, pointed at the temple."""
+    centre, thick, clear = shapes.swapaxes(0, 1)
+    thick = thick * TAPER * np.sqrt(np.minimum(clear * np.float32(1.3), 1))
+    edges = (middle + half * np.stack([centre - thick, centre + thick])[..., None]).astype(np.float32)
+    above, below = curve(edges, 21)
+    return np.concatenate([above, below[:, ::-1]], 1)
 
 
 def _calm(values: Points) -> Points:

@@ -168,10 +168,9 @@ def _draw_ball(overlay: Overlay, face: FaceSketch, eye: Eye, iris: Colour, white
     size = ((x1 - x0) * scale, (y1 - y0) * scale)
 
     unit = TEXTURE_HALF / 1.1  # texture pixels that make one iris radius
-    matrix = np.empty((2, 3), np.float32)
-    matrix[:, 0], matrix[:, 1] = eye.across * (scale / unit), eye.along * (scale / unit)
-    centre = (eye.iris - vector(x0, y0)) * scale - 0.5
-    matrix[:, 2] = centre - matrix[:, :2].sum(1) * (TEXTURE_HALF - 0.5)
+    to_eye = np.stack([eye.across, eye.along], 1) * np.float32(scale / unit)
+    centre = (eye.iris - vector(x0, y0)) * scale - 0.5 - to_eye.sum(1) * (TEXTURE_HALF - 0.5)
+    matrix = np.concatenate([to_eye, centre[:, None]], 1)
     shrink = eye.radius * scale / unit
     # Fewer pixels than the texture has: average first, or the rim breaks up.
     blur_px = int(1 / shrink) | 1 if shrink < 0.6 else 1
@@ -218,7 +217,8 @@ def _draw_highlights(ball: RgbImage, face: FaceSketch, eye: Eye, box: Box, scale
             nearest = np.argmin(np.abs((eye.upper - centre) @ eye.right))
             room = float((centre - eye.upper[nearest]) @ eye.down)
             centre = centre + eye.down * clamp(1.15 * radius - room, 0, 0.5 * eye.radius)
-        x, y = (int(place) for place in ((centre - vector(*box[:2])) * scale).tolist())
+        x, y = centre.tolist()
+        x, y = int((x - box[0]) * scale), int((y - box[1]) * scale)
         if not (0 <= y < ball.shape[0] and 0 <= x < ball.shape[1]):
             continue
         under = ball[y, x]  # a light is as good as all of one colour, and so is what it shines through to

@@ -52,10 +52,10 @@ def see_glasses(face: FaceSketch, memory: FaceMemory) -> None:
 
 def draw_glasses(canvas: Canvas, lines: GrayImage, face: FaceSketch, memory: FaceMemory) -> None:
     """Draws rims and bridge of glasses, where the photo shows some and the generator's ink (`lines`) does not."""
-    if face.detail < 0.5:
+    worn = are_worn(memory)
+    if face.detail < 0.5 or not worn:
         return
     seat = _Seat.of(face)
-    worn = are_worn(memory)
     # Dark lenses need no rims, and what looks like rims round no eyes is something else.
     seen = float(memory["visible 0"] + memory["visible 1"]) / 2
     alpha = 0.9 * face.alpha * face.detail * worn * smoothstep(0.4, 0.8, seen)

@@ -8,10 +8,9 @@ Only the neighbourhood of each face is touched. A face that is lost fades out wh
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
 
 import cv2
-import numpy as np
 
 from realtime.ink.brows import draw_brows
 from realtime.ink.canvas import Canvas
@@ -20,6 +19,7 @@ from realtime.ink.eyes import draw_eyes, see_eyes
 from realtime.ink.face import sketch_face
 from realtime.ink.glasses import draw_glasses, see_glasses
 from realtime.ink.marks import draw_marks
+from realtime.ink.measure import clamp
 from realtime.ink.memory import FaceMemory
 from realtime.ink.mouth import draw_mouth
 from realtime.ink.touch_up import TouchUp
@@ -58,7 +58,7 @@ class Ink:
         if first:
             self.reset()
         self._last_s = now_s = scene.frame.t
-        faces = [face for face in scene.faces if np.isfinite(face.landmarks).all()]
+        faces = [face for face in scene.faces if math.isfinite(float(face.landmarks.sum()))]
         self._memories = {n: memory for n, memory in self._memories.items() if 0 <= now_s - memory.seen_s <= FORGET_S}
         for face in faces:
             if face.track not in self._memories:
@@ -86,7 +86,7 @@ class Ink:
             draw_brows(canvas, sketch, memory)
             draw_eyes(canvas, styled.lines, sketch, eyes, seen, memory)
             draw_glasses(canvas, styled.lines, sketch, memory)
-        opacity, rgb = float(np.clip(self.touch_up.opacity, 0, 1)), canvas.rgb
+        opacity, rgb = clamp(self.touch_up.opacity, 0, 1), canvas.rgb
         if opacity < 1:
             rgb = cv2.addWeighted(rgb, opacity, styled.rgb, 1 - opacity, 0)
-        return replace(styled, rgb=read_only(rgb))
+        return Styled(scene, read_only(rgb), styled.lines)

@@ -25,6 +25,7 @@ _LEAST_TAU_S = 1e-6  # shorter: each drawing is shown as it is
 MOVING_TAU_S = 0.5  # what moves without changing is averaged: held, it would blur from being moved again and again
 NOISE_LEAST = 0.5
 STILL_NOISE, CHANGED = 3.5, 15.0  # change of the picture, in units of its noise and in 1/255: none, and new
+FACE_LENIENT = 1.3  # times that in a face's crop: its eyes and lips are live, and no lines of a room are dragged along
 # What is new where nothing moves is drawn anew with its surroundings, so far at half size, and for so long: a generator
 # draws a wall otherwise beside a thing than alone. Not what moves itself and has lines (ink of 255) near: they would
 # be other ones in each frame.
@@ -49,8 +50,10 @@ class LayerMemory:
     as a whole one.
     """
 
-    def __init__(self, steadiness: float = 1.0) -> None:
+    def __init__(self, steadiness: float = 1.0, lenient: float = 1.0) -> None:
+        """lenient: how many times more than usual the picture must change to count as new."""
         self.steadiness = steadiness
+        self._still_noise, self._changed = lenient * STILL_NOISE, lenient * CHANGED
         self.restless = 1.0  # see `Finish`
         self.reset()
 
@@ -146,8 +149,8 @@ class LayerMemory:
         change = _most(*cv2.split(cv2.blur(cv2.absdiff(picture, before), (3, 3)))[:_AGE])
         sample = np.sort(change[::4, ::4], axis=None)
         noise = max(float(sample[len(sample) // 2]) / FINE, NOISE_LEAST)
-        still = FINE * min(STILL_NOISE * noise, CHANGED / 2)
-        changed = _rise(cv2.dilate(change, np.ones((3, 3), np.uint8)), still, FINE * CHANGED)
+        still = FINE * min(self._still_noise * noise, self._changed / 2)
+        changed = _rise(cv2.dilate(change, np.ones((3, 3), np.uint8)), still, FINE * self._changed)
         earlier = cv2.convertScaleAbs(_every_other(mean, np.uint64), alpha=1 / FINE)
         around = cv2.bitwise_and(cv2.compare(changed, 255, cv2.CMP_EQ), rests)
         if cv2.hasNonZero(around):

@@ -26,7 +26,7 @@ from realtime.exposure import Exposure, apply_exposure
 from realtime.exposure_memory import ExposureMemory
 from realtime.halved import halved
 from realtime.landmarks import EYES, LIPS_OUTER
-from realtime.layer_memory import LayerMemory
+from realtime.layer_memory import FACE_LENIENT, LayerMemory
 from realtime.layers import Finish, Layers, draw_layers
 from realtime.motion import flow_in_crop
 from realtime.redraw import Due, Effort, Redraw
@@ -243,7 +243,8 @@ class Stylize:
             del states[track]
         drawn = []
         for face in faces:
-            new = _FaceState(Redraw(FACE_NEW_SHARE, late=True), LayerMemory(self.steadiness), float(first), now_s)
+            memory = LayerMemory(self.steadiness, FACE_LENIENT)
+            new = _FaceState(Redraw(FACE_NEW_SHARE, late=True), memory, float(first), now_s)
             state = states.setdefault(face.track, new)
             state.presence = min(1.0, state.presence + max(dt_s, 0.0) / FACE_FADE_S)
             drawn.append(self._draw_face(face, state, scene, exposure, finish, dt_s))

@@ -162,3 +162,13 @@ def test_a_network_whose_pictures_vary_by_themselves_is_averaged_more() -> None:
             shown.append(levels(memory(with_ink(flat), 1 / 30, seen)).astype(float))
         left.append(np.abs(np.diff(shown[4:], axis=0)).mean())
     assert left[1] < 0.6 * left[0]
+
+
+def test_a_lenient_memory_keeps_what_changes_a_little_more() -> None:
+    left = []
+    for lenient in (1.0, 1.6):
+        memory = LayerMemory(lenient=lenient)
+        for _ in range(40):
+            memory(layers(100), 1 / 30, SEEN)
+        left.append(levels(memory(layers(104), 1 / 30, SEEN + np.uint8(15))).mean())
+    assert left[0] > 103.5 > 101.5 > left[1]

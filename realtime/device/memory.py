@@ -40,14 +40,15 @@ class LayerMemory:
     `follow`; before `follow` also `live` (1, 1, h/2, w/2) and, by `move`, how the picture moved.
     """
 
-    def __init__(self, size: Size, tau_s: float, device: str) -> None:
-        """tau_s: how long what stays the same is averaged, over 0."""
+    def __init__(self, size: Size, tau_s: float, device: str, lenient: float = 1.0) -> None:
+        """tau_s: how long what stays the same is averaged, over 0. lenient: as in `realtime.layer_memory`."""
 
         def zeros(channels: int, of: Size) -> Tensor:
             return torch.zeros((1, channels, of.height, of.width), device=device)
 
         half = Size(size.width // 2, size.height // 2)
         self._size, self._half, self._tau_s = size, half, tau_s
+        self._still_noise, self._changed = lenient * STILL_NOISE, lenient * CHANGED
         self.layers = torch.zeros((1, size.height, size.width, 4), dtype=torch.uint8, device=device)
         self.seen = torch.zeros((1, size.height, size.width, 3), dtype=torch.uint8, device=device)
         self.live = zeros(1, half)
@@ -91,8 +92,8 @@ class LayerMemory:
 
         change = _most(box_blurred((picture - before).abs(), 3))
         noise = _median(change[..., ::4, ::4]).clamp_min(NOISE_LEAST)
-        still = (STILL_NOISE * noise).clamp_max(CHANGED / 2)
-        changed = ((highest(change, 3) - still) / (CHANGED - still)).clamp_max(1)
+        still = (self._still_noise * noise).clamp_max(self._changed / 2)
+        changed = ((highest(change, 3) - still) / (self._changed - still)).clamp_max(1)
         rests = self._moving == 0
         around = highest((rests & (changed >= 1)).to(torch.float32), AROUND_PX)
         earlier = mean[..., ::2, ::2]

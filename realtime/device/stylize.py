@@ -203,7 +203,7 @@ class StylizeOnDevice:
         self._tables = torch.zeros((ROWS, TABLES), device=self._device)
         self._tables_of: Finish | None = None
         self._memory = LayerMemory(background, tau_s, self._device)
-        self._face_memory = LayerMemory(Size(CROP_PX, CROP_PX), tau_s, self._device)
+        self._face_memory = LayerMemory(Size(CROP_PX, CROP_PX), tau_s, self._device, layer_memory.FACE_LENIENT)
         self._edge = torch.from_numpy(soft_edge().copy()).to(self._device)[None, None]
 
     def _lit(self, rgb: RgbImage, dt: float) -> Tensor:

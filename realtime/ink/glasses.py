@@ -33,7 +33,7 @@ HALF_WIDTH, HALF_HEIGHT, DROP = 0.43, 0.34, 0.06  # of radius 1, over the distan
 BRIDGE_X = np.linspace(-0.10, 0.10, 7, dtype=np.float32)
 BRIDGE_Y = np.linspace(-0.22, 0.36, 36, dtype=np.float32)
 WORN_TAU_S, TAKEN_OFF_TAU_S, SHAPE_TAU_S, INKED_TAU_S = 0.8, 8.0, 0.25, 0.08
-LOOK_AGAIN_S = 0.25  # at a face that wears none
+LOOK_AGAIN_S = 0.35  # at a face that wears none
 LOOK_EVERY_S = 0.15  # of the source's time: rims sit still on a face, their shape need not be measured at each frame
 NEAR = 0.05  # eye distances within which the generator's ink is the same rim
 APART = (0.74, 0.84)  # radius of what lies below the eyes: bags and wrinkles, rims

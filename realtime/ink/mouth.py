@@ -57,9 +57,10 @@ STATIONS = 31  # places along the mouth
 _t = np.linspace(0, 1, STATIONS + 2)
 LINE_WIDTHS = np.sin(np.pi * (0.04 + 0.92 * _t)) ** 0.5 * (0.72 + 0.28 * np.cos(6 * np.pi * (_t - 0.5)))
 LOWER_WIDTHS = 0.55 * np.sin(np.pi * (0.03 + 0.94 * np.linspace(0, 1, STATIONS))) ** 0.7
-Shown = tuple[tuple[Points, Points], Points, float]  # upper and lower teeth, tongue, brightness of the teeth
 TEETH_TAU_S, LINE_TAU_S, LIPS_TAU_S, LIP_TAU_S, CORNERS_TAU_S = 0.03, 0.4, 0.3, 0.5, 8.0
 LOOK_EVERY_S = 0.15  # of the source's time: colours change slowly
+MOVES = 0.004  # of its width: a mouth that opens or closes by that is looked into at once, one that is still sometimes
+LOOK_INTO_EVERY_S, STILL_TEETH_TAU_S = 0.065, 0.06
 FURTHER = 0.45  # of the lips' gap: how much wider than in the mesh a mouth may be open
 LIP_PLACES = 5  # along a lip at which its colour is measured
 LIP_SHARE = 0.65  # of the lips' colour is the photo's, the rest the generator's
@@ -84,7 +85,8 @@ def draw_mouth(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
     """Draws the mouth."""
     upper, lower = curve(face.points[INNER], STATIONS)
     corners = face.points[LIPS_OUTER_TOP[[0, -1]]]
-    ajar = smoothstep(SHUT, AJAR, mouth_opening(face.points))
+    opening = mouth_opening(face.points)
+    ajar = smoothstep(SHUT, AJAR, opening)
     width = length(corners[1] - corners[0])
     alpha = face.alpha * smoothstep(0.14, 0.22, width / face.width)
     if alpha < 0.01:
@@ -95,13 +97,16 @@ def draw_mouth(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
     lip, strength = memory["lip"], float(memory["lip line"])
     _paint_lips(canvas, face, lips, face.drawn(memory["lips"] * face.photo_skin), alpha)
     if ajar > 0.01:
-        lower = lower + _further_open(face, upper, lower, memory)
+        moves = abs(opening - memory.get("opening looked into", -1.0)) > MOVES
+        if moves or memory.stale("teeth", LOOK_INTO_EVERY_S):
+            _look_into(face, upper, lower, memory, TEETH_TAU_S if moves else STILL_TEETH_TAU_S)
+            memory.ease("opening looked into", opening, 1e-3)
+        lower = (lower + (lower - upper) * memory["further open"][:, None]).astype(np.float32)
     if face.touch_up.make_up != 1:
         _make_up(canvas, face, alpha)
-    shown = _teeth_and_tongue(face, upper, lower, memory) if ajar > 0.01 else None
     upper, lower, corners = _exaggerated(face, upper, lower, corners, memory)
-    if shown is not None:
-        _draw_inside(canvas, face, upper, lower, lip, shown, alpha * ajar)
+    if ajar > 0.01:
+        _draw_inside(canvas, face, upper, lower, lip, memory, alpha * ajar)
     middle = (upper + lower) / 2
     ink = face.ink * np.float32(0.85) + lip * np.float32(0.10)
     line = middle + (upper - middle) * ajar
@@ -171,18 +176,25 @@ def _paint_lips(canvas: Canvas, face: FaceSketch, lips: Points, colours: Floats,
     blend(canvas.rgb[y0:y1, x0:x1], lower, softened(mask, soft_px), LIP_SHARE * alpha)  # type: ignore[arg-type]
 
 
-def _further_open(face: FaceSketch, upper: Points, lower: Points, memory: FaceMemory) -> Points:
-    """(STATIONS, 2) px by which the lower lip is further down than the mesh has it: it opens no mouth wide.
-
-    It ends where the photo's dark of the mouth ends.
-    """
+def _look_into(face: FaceSketch, upper: Points, lower: Points, memory: FaceMemory, tau_s: float) -> None:
+    """Measures what an open mouth shows, and by how much it is further open than in the mesh."""
     gap = lower - upper
+    share = memory.ease("further open", _further_open(face, lower, gap, memory), tau_s)
+    teeth, brightness = _teeth_and_tongue(face, upper, gap * (1 + share[:, None]))
+    memory.ease("teeth", teeth, tau_s)
+    memory.ease("teeth brightness", brightness, LINE_TAU_S)
+
+
+def _further_open(face: FaceSketch, lower: Points, gap: Points, memory: FaceMemory) -> Floats:
+    """(STATIONS,) shares of the lips' gap by which the lower lip is further down than the mesh has it.
+
+    The mesh opens no mouth wide. It ends where the photo's dark of the mouth ends.
+    """
     level = lumas(sample(face.photo, lower + gap * FURTHER_SHARES[:, None])) / face.photo_skin
     lip = float(luma(memory["lips"][1, 1:-1]).sum()) / (LIP_PLACES - 2)
     dark = np.minimum.accumulate(level < 0.55 * lip, 0).sum(0, np.float32)[None] * (FURTHER / len(FURTHER_SHARES))
-    found = cv2.blur(dark, (7, 1), borderType=cv2.BORDER_REPLICATE)[0]
-    share = memory.ease("further open", found, TEETH_TAU_S)
-    return (gap * share[:, None]).astype(np.float32)
+    found: Floats = cv2.blur(dark, (7, 1), borderType=cv2.BORDER_REPLICATE)[0]
+    return found
 
 
 def _make_up(canvas: Canvas, face: FaceSketch, alpha: float) -> None:
@@ -205,7 +217,7 @@ def _lip_points(face: FaceSketch) -> Points:
 
 
 def _draw_inside(
-    canvas: Canvas, face: FaceSketch, upper: Points, lower: Points, lip: Colour, shown: Shown, alpha: float
+    canvas: Canvas, face: FaceSketch, upper: Points, lower: Points, lip: Colour, memory: FaceMemory, alpha: float
 ) -> None:
     """The dark of the mouth, tongue and teeth, clipped by the inner lips."""
     outline = np.concatenate([upper, lower[::-1]])
@@ -220,7 +232,8 @@ def _draw_inside(
     dark = face.ink * np.float32(0.72) + redness * np.float32(0.16)
     cv2.rectangle(picture, (0, 0), picture.shape[1::-1], dark.tolist(), cv2.FILLED)
 
-    teeth, tongue, brightness = shown
+    *teeth, tongue = memory["teeth"]
+    brightness = float(memory["teeth brightness"])
     if _is_seen(tongue):
         tongue_colour = lip * np.float32(0.54) + redness * np.float32(0.35)
         cover(picture, _band(upper, lower, tongue), box, scale, tongue_colour.tolist())
@@ -268,15 +281,15 @@ def _band(upper: Points, lower: Points, band: Points) -> Points:
     return np.concatenate([edges[0], edges[1, ::-1]])
 
 
-def _teeth_and_tongue(face: FaceSketch, upper: Points, lower: Points, memory: FaceMemory) -> Shown:
-    """Upper teeth, lower teeth and tongue, each (2, n): from where to where, in shares of the lips' gap.
+def _teeth_and_tongue(face: FaceSketch, upper: Points, gap: Points) -> tuple[Points, float]:
+    """(3, 2, n) upper teeth, lower teeth and tongue: from where to where, in shares of the lips' gap.
 
-    The last value is how bright the teeth are in the photo, over its skin.
+    Beside it how bright the teeth are in the photo, over its skin.
 
     Each is measured at stations along the mouth and smoothed along them, so that it is drawn with a clean edge.
     Teeth are brighter than their surroundings and less red than the skin; a tongue is redder and not dark.
     """
-    points = upper[:, None] + (lower - upper)[:, None] * SHARES[:, None]
+    points = upper[:, None] + gap[:, None] * SHARES[:, None]
     colours = cv2.blur(sample(face.photo, points), (3, 5))  # stations, depth
     level, red, redder, yellower = cv2.split(cv2.transform(colours, LUMA_AND_HUE))
     over_red = 1 / np.maximum(red, 12)
@@ -289,7 +302,7 @@ def _teeth_and_tongue(face: FaceSketch, upper: Points, lower: Points, memory: Fa
 
     is_tooth = tooth > 0.5
     teeth = level[is_tooth]
-    brightness = memory.ease_share("teeth brightness", quantile(teeth, 0.7) if len(teeth) else 1.0, LINE_TAU_S)
+    brightness = quantile(teeth, 0.7) if len(teeth) else 1.0
     from_above = np.array([is_tooth, flesh > 0.5], np.float32) @ BITS  # (2, stations, 2): from either lip
     above, below, tongue = _runs(from_above[(0, 0, 1), :, (0, 1, 1)].astype(np.int32), LATEST)
     below, tongue = 1 - below[::-1], 1 - tongue[::-1]
@@ -297,8 +310,7 @@ def _teeth_and_tongue(face: FaceSketch, upper: Points, lower: Points, memory: Fa
     apart = (below[0] > above[1] + 0.12) & (below[0] > 0.55)  # what is taller is a tongue
     below = np.where(apart, below, 1.0)
     tongue[0] = np.maximum(tongue[0], above[1])
-    found = memory.ease("teeth", _calm(np.concatenate([above, below, tongue])).reshape(3, 2, -1), TEETH_TAU_S)
-    return (found[0], found[1]), found[2], brightness
+    return _calm(np.concatenate([above, below, tongue])).reshape(3, 2, -1), brightness
 
 
 def _between(values: Floats, low: float, high: float) -> Floats:

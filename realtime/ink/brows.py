@@ -114,7 +114,7 @@ def _outlines(middle: Points, half: Points, shapes: Points) -> Points:
     """(2, n, 2) the closed outlines of the masses, round at the nose, pointed at the temple."""
     centre, thick, clear = shapes.swapaxes(0, 1)
     thick = thick * TAPER * np.sqrt(np.minimum(clear * np.float32(1.3), 1))
-    edges = (middle + half * np.stack([centre - thick, centre + thick])[..., None]).astype(np.float32)
+    edges = (middle + half * np.array([centre - thick, centre + thick])[..., None]).astype(np.float32)
     above, below = curve(edges, 21)
     return np.concatenate([above, below[:, ::-1]], 1)
 

@@ -58,10 +58,14 @@ def curve(points: Points, samples: int = 25) -> Points:
 
 def box_of(points: Points | NDArray[np.int32], margin: float, shape: tuple[int, ...]) -> Box | None:
     """The box of whole pixels round the points, cut to a picture of this shape; None where nothing is left."""
-    left, top, width, height = cv2.boundingRect(np.asarray(points, np.float32))
+    if points.dtype == np.float64:
+        points = points.astype(np.float32)
+    left, top, width, height = cv2.boundingRect(points)
     beyond = math.ceil(margin)
-    x0, y0 = max(left - beyond, 0), max(top - beyond, 0)
-    x1, y1 = min(left + width + beyond, shape[1]), min(top + height + beyond, shape[0])
+    x0, y0, x1, y1 = left - beyond, top - beyond, left + width + beyond, top + height + beyond
+    bottom, right = shape[:2]
+    x0, y0 = x0 if x0 > 0 else 0, y0 if y0 > 0 else 0
+    x1, y1 = x1 if x1 < right else right, y1 if y1 < bottom else bottom
     return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
 
 

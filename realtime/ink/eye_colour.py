@@ -69,7 +69,7 @@ def light_on(face: FaceSketch, eye: Eye, memory: FaceMemory, side: int) -> Light
     # Bags and rims of glasses lie there too: the cheeks and forehead have a say.
     photo = 0.65 * photo + 0.35 * face.photo_colour
     drawing = 0.65 * drawing + 0.35 * face.skin
-    memory.ease(f"light {side}", np.stack([photo, drawing]), LIGHT_TAU_S)
+    memory.ease(f"light {side}", [photo, drawing], LIGHT_TAU_S)
     return light_of(memory, side)
 
 
@@ -143,7 +143,7 @@ class Cues:
 
 def _correlation(a: Floats, b: Floats) -> float:
     """Pearson's r; 0 where one is constant."""
-    a, b = a - a.mean(), b - b.mean()
+    a, b = a - a.sum() / a.size, b - b.sum() / b.size
     return float((a * b).sum() / (np.sqrt((a * a).sum() * (b * b).sum()) + 1e-6))
 
 
@@ -176,7 +176,7 @@ def remember_iris(
     sure = 0.0
     bright = memory.get("white level", 1.0)
     for eye, light, trust in zip(eyes, lights, seen, strict=True):
-        points = eye.iris + IRIS_POINTS @ np.stack([eye.across, eye.along])
+        points = eye.iris + IRIS_POINTS @ np.array([eye.across, eye.along])
         inside = inside_lids(eye, points, 0.05 * eye.width)
         share = float(inside.mean()) * smoothstep(0.45, 0.85, eye.share) * smoothstep(1.5, 4.0, eye.radius)
         if share > 0.05:

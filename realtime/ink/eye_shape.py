@@ -43,6 +43,7 @@ GAZE_EXAGGERATED = 1.2  # how much of an expression's strength the gaze takes: i
 SHIFT_TAU_S = 0.04  # of what the photo adds to the mesh's gaze, which is prompt itself
 SHIFT_EVERY_S = 0.05  # of the source's time, it is measured
 SAMPLES = 25  # points of a lid's curve
+LAGGING = np.array([(e.iris_centre, e.outer_corner, e.inner_corner) for e in EYES])
 LIDS = np.stack([(e.upper_lid, e.lower_lid) for e in EYES])
 
 
@@ -157,12 +158,11 @@ def _shape_eye(
     stretch = 1 + (WIDTH_GROWTH - 1) * grow
     size = place.radius * (1 + (IRIS_GROWTH - 1) * eye_scale)
     # Beside the lids as they are now: what holds the landmarks calm holds lids and iris back by different steps.
-    three = [points.iris_centre, points.outer_corner, points.inner_corner]
-    lag = face.perceived[three] - face.points[three]
+    lag = face.perceived[LAGGING[side]] - face.points[LAGGING[side]]
     shift = memory.get(f"iris shift {side}", 0.0) * width + float((lag[0] - (lag[1] + lag[2]) / 2) @ right)
     iris = face.points[points.iris_centre] + shift * right
     # White above an iris is a stare: none is drawn that the person does not show.
-    at = np.argmin(np.abs((own_upper - iris) @ right))
+    at = np.abs((own_upper - iris) @ right).argmin()
     above = float((iris - own_upper[at]) @ down)
     further = max(COVERED * size, above / place.radius * size) - above
     rise = clamp(further / max(float((middle[at] - own_upper[at]) @ down), 1e-3), 0, LID_GROWTH[0] * grow)

@@ -168,7 +168,7 @@ def _draw_ball(overlay: Overlay, face: FaceSketch, eye: Eye, iris: Colour, white
     size = ((x1 - x0) * scale, (y1 - y0) * scale)
 
     unit = TEXTURE_HALF / 1.1  # texture pixels that make one iris radius
-    to_eye = np.stack([eye.across, eye.along], 1) * np.float32(scale / unit)
+    to_eye = np.array([eye.across, eye.along]).T * np.float32(scale / unit)
     centre = (eye.iris - vector(x0, y0)) * scale - 0.5 - to_eye.sum(1) * (TEXTURE_HALF - 0.5)
     matrix = np.concatenate([to_eye, centre[:, None]], 1)
     shrink = eye.radius * scale / unit
@@ -214,7 +214,7 @@ def _draw_highlights(ball: RgbImage, face: FaceSketch, eye: Eye, box: Box, scale
         radius = max(size * eye.radius * (0.6 + 0.4 * awake), 0.7)
         centre = eye.iris + across * eye.across + along * eye.along
         if along < 0:  # a lowered lid must not put the light out at once: it slides down with it
-            nearest = np.argmin(np.abs((eye.upper - centre) @ eye.right))
+            nearest = np.abs((eye.upper - centre) @ eye.right).argmin()
             room = float((centre - eye.upper[nearest]) @ eye.down)
             centre = centre + eye.down * clamp(1.15 * radius - room, 0, 0.5 * eye.radius)
         x, y = centre.tolist()

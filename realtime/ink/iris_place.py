@@ -41,7 +41,8 @@ def iris_shifts(face: FaceSketch, right: Points, radius: Floats) -> list[float]:
     seen = cv2.remap(face.photo, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     level = cv2.transform(seen.astype(np.float32), TONE)
     # The upper lid's shade and lights on the eye are no pattern of white and iris.
-    rows = np.sort(level, 1)
+    rows = level.copy()
+    rows.sort(1)
     level = (np.minimum(level, rows[:, -3:-2]) - rows[:, BRIGHT : BRIGHT + 1] / 2).reshape(2, -1)
     share = heights / (len(DEPTHS) * np.maximum(heights.sum(1, keepdims=True), 1e-3))
     weight = np.concatenate([share] * len(DEPTHS), 1)

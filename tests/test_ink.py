@@ -24,11 +24,13 @@ from realtime.ink.memory import FaceMemory
 from realtime.ink.touch_up import TouchUp
 from realtime.landmarks import (
     EYES,
+    FACE_OVAL,
     LEFT_EYE,
     LIPS_INNER_BOTTOM,
     LIPS_OUTER_BOTTOM,
     LIPS_OUTER_TOP,
     RIGHT_EYE,
+    RIGHT_TEMPLE,
     EyePoints,
 )
 from realtime.profile import Profile
@@ -464,6 +466,19 @@ def test_glasses_of_the_generators_stay_whole(whole: bool) -> None:
     drawn = luma(Ink()(styled(photo=photo, drawing=drawing, lines=lines)).rgb)[lower > 0]
     assert (np.percentile(drawn, 90) < 80) == whole
     assert (np.median(drawn) > 150) != whole
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_lines_where_the_photo_has_none_go_from_a_face_but_not_from_the_hair_beside_it(within: bool) -> None:
+    outline = LANDMARKS[[RIGHT_TEMPLE, 127, 162], :2]
+    middle = LANDMARKS[FACE_OVAL, :2].mean(0)
+    place = np.rint(middle + (0.8 if within else 0.98) * (outline - middle)).astype(np.int32)
+    photo, drawing, lines = PHOTO.copy(), PAPER.copy(), np.zeros(PAPER.shape[:2], np.uint8)
+    cv2.polylines(lines, [place], False, 255, 2)
+    photo[cv2.dilate(lines, np.ones((9, 9), np.uint8)) > 0] = SKIN
+    drawing[lines > 0] = (20, 20, 20)
+    drawn = luma(Ink()(styled(photo=photo, drawing=drawing, lines=lines)).rgb)[lines > 0]
+    assert (np.median(drawn) > 120) == within
 
 
 def glasses_seat() -> tuple[list[tuple[int, ...]], float]:

@@ -27,7 +27,7 @@ from realtime.ink.face import FaceSketch
 from realtime.ink.glasses import are_worn
 from realtime.ink.measure import Floats, Points, length
 from realtime.ink.memory import FaceMemory
-from realtime.landmarks import EYES, LIPS_INNER, LIPS_OUTER_BOTTOM, LIPS_OUTER_TOP, NOSE_TIP
+from realtime.landmarks import EYES, FACE_OVAL, LIPS_INNER, LIPS_OUTER_BOTTOM, LIPS_OUTER_TOP, NOSE_TIP
 from realtime.types import GrayImage, RgbImage
 
 INKED = 24  # of 255
@@ -44,6 +44,7 @@ CHEEK = 0.3  # eye distances below the lids, about which lower rims lie
 AROUND = 0.21  # eye distances that are looked at beyond the outermost brow and lid points
 LOOK_PX = 160  # ink is looked at with faces of one to two times this width: a generator draws it no finer
 FILL_PX = 72  # a face is filled at about this width: what is filled in is smooth
+WITHIN_FACE = 0.92  # of the face's outline: beyond, ink is that of hair and ears
 STEP = 4  # from one level of the pyramid to the next
 BROWS_AND_LOWER_LIP = np.concatenate([LIPS_OUTER_BOTTOM, *(e.brow_top for e in EYES)])
 BROWS_AND_LIDS = np.concatenate([chain for e in EYES for chain in (e.brow_bottom, e.lower_lid)])
@@ -268,7 +269,7 @@ def _mark_ink(look: _Look, inked: GrayImage, eyes: list[_Eye], photo: RgbImage, 
 
 
 def _mark_stray(look: _Look, at: NDArray[np.intp], span: float, photo: RgbImage, skin: float, value: int) -> None:
-    """Marks those places `at`, counted row by row, that lie round the eyes and below where the photo is pale as skin.
+    """Marks those places `at`, counted row by row, round the eyes and below, where the photo is pale as skin.
 
     span: distance between the eyes in pixels of the look.
     """
@@ -279,6 +280,10 @@ def _mark_stray(look: _Look, at: NDArray[np.intp], span: float, photo: RgbImage,
         boxes.append(box_of(cheek, 0.12 * span, around.shape))
     for box in boxes:
         _rectangle(around, 1, box)
+    oval = look.points[FACE_OVAL]
+    middle = oval.mean(axis=0)
+    inner = cv2.convexHull((middle + WITHIN_FACE * (oval - middle)).astype(np.int32))
+    cv2.bitwise_and(around, cv2.fillConvexPoly(np.zeros_like(around), inner, 1), around)
     at = at[around.ravel()[at].view(np.bool_)]
     if not at.size:
         return

@@ -212,8 +212,9 @@ class Perceiver:
         """Frees the models."""
         self._rest()
         self._beside.close()
-        while self._tasks:
-            self._tasks.pop().close()
+        with _quiet_stderr():
+            while self._tasks:
+                self._tasks.pop().close()
 
     def _rest(self) -> None:
         """Waits until nobody looks for others, and forgets whom they found."""
@@ -330,11 +331,13 @@ def _detector(path: Path) -> Any:
     options, vision = _tasks()
     with zipfile.ZipFile(path) as task:
         model = task.read("face_detector.tflite")
-    return vision.FaceDetector.create_from_options(
+    detector = vision.FaceDetector.create_from_options(
         vision.FaceDetectorOptions(
             base_options=options(model_asset_buffer=model), running_mode=vision.RunningMode.IMAGE
         )
     )
+    detector.detect(_image(np.zeros((64, 64, 3), np.uint8)))  # what it prints at its first look is printed now
+    return detector
 
 
 def _segmenter(path: Path) -> Any:
@@ -359,8 +362,8 @@ def _image(rgb: RgbImage) -> Any:
 def _quiet_stderr() -> Iterator[None]:
     """Keeps what native code writes to the error stream off the terminal.
 
-    MediaPipe and TensorFlow Lite print there while a model is opened, before their log level can be set; no
-    environment variable stops them.
+    MediaPipe and TensorFlow Lite print there while a model is opened, before their log level can be set, and while it
+    is closed; no environment variable stops them.
     """
     try:
         kept = os.dup(2)

@@ -11,16 +11,26 @@ PROGRAM = """
 import sys
 sys.path.insert(0, ".")
 from realtime.session import run
-run(["--source", "realtime/demo/demo.mp4", "--sink", "null", "--frames", "1", "--size", "320x180"], lambda line: None)
+arguments = "--source realtime/demo/demo.mp4 --sink null --size 640x360 --frames FRAMES"
+run(arguments.split(), lambda line: None)
 print(*sys.modules)
 """
 
 
+def run_of(frames: int) -> subprocess.CompletedProcess[str]:
+    program = PROGRAM.replace("FRAMES", str(frames))
+    child = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert child.returncode == 0, child.stderr
+    return child
+
+
 @pytest.fixture(scope="module")
 def imported() -> set[str]:
-    child = subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert child.returncode == 0, child.stderr
-    return set(child.stdout.split())
+    return set(run_of(frames=1).stdout.split())
+
+
+def test_no_library_writes_to_the_terminal_while_faces_are_found_followed_and_looked_for() -> None:
+    assert run_of(frames=30).stderr == ""
 
 
 def test_a_picture_is_drawn_without_what_only_others_need(imported: set[str]) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -36,7 +35,6 @@ WIDE_ASPECT = 4 / 3.5  # width over height from which the wide model is the bett
 VIEW_MAX_PX = 1280  # longest side given to the landmarker: a face is cut to 256 px, more detail is lost anyway
 VIEW_MIN_PX = 96  # a smaller part of a frame holds no face worth drawing
 FACES_PER_VIEW = 6.0  # side of a close view over the face's height; the detector needs a face above 1/7 of its input
-SAME = 0.4  # of a face's height: faces whose middles are nearer are one (a detection's is off by .09 at most)
 STEP_MAX_MS = 1000
 LOOK_EVERY_S = 0.4  # while faces are followed: how often others are looked for
 EVERYWHERE: Mask = read_only(np.ones((2, 2), np.float32))  # the mask where nobody asks for one
@@ -91,7 +89,6 @@ class Perceiver:
         self._beside = Beside("draw: other faces")
         self._others: tuple[Future[tuple[Face, ...]], Size] | None = None  # who is looked for, in frames of a size
         self._landmarker = self._open(face_model, lambda: _landmarker(face_model, max_faces))
-        self._detector = None if network is None else self._open(face_model, lambda: _detector(face_model))
         self._wide = self._open(wide_person_model, lambda: _segmenter(wide_person_model))
         self._square = self._open(square_person_model, lambda: _segmenter(square_person_model))
         self._max_faces = max_faces
@@ -110,7 +107,7 @@ class Perceiver:
         try:
             with _quiet_stderr():
                 task = create()
-        except (RuntimeError, ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
+        except (RuntimeError, ValueError, OSError) as error:
             self.close()
             raise ModelFileError(
                 f"The model file {path} cannot be loaded: it is damaged or of another kind. "
@@ -130,7 +127,7 @@ class Perceiver:
         if len(faces) < max(1, len(self._known)):
             faces = self._found(frame, faces)
         elif self._is_time_to_look(frame.t):
-            self._look_for_others(frame, faces)
+            self._look_for_others(frame)
         if self._network is not None:
             before = {id(known.face): known for known in followed}
             self._known = tuple(before.get(id(face), _Known(face, face.landmarks)) for face in faces)
@@ -152,22 +149,11 @@ class Perceiver:
         kept = _distinct([known.face for known in found])
         return [known for known in found if any(known.face is face for face in kept)]
 
-    def _look_for_others(self, frame: Frame, known: tuple[Face, ...]) -> None:
+    def _look_for_others(self, frame: Frame) -> None:
         """Beside all other work: who is found is known from the next frame on."""
         self._looked_s = frame.t
-        look = partial(self._others_in, frame.rgb, self._view, known, self._tick())
+        look = partial(self._faces_in, frame.rgb, self._view, self._tick())
         self._others = self._beside.submit(look), frame.size
-
-    def _others_in(self, rgb: RgbImage, view: _View | None, known: tuple[Face, ...], clock_ms: int) -> tuple[Face, ...]:
-        """The faces in the view where the detector, a fifth of the work, sees one there that is not known."""
-        part, view = _part(rgb, view)
-        if self._detector is not None:
-            boxes = [detection.bounding_box for detection in self._detector.detect(_image(part)).detections]
-            middles = np.array([(box.origin_x + box.width / 2, box.origin_y + box.height / 2) for box in boxes])
-            in_frame = middles.reshape(-1, 2) * (view.width / part.shape[1]) + (view.x, view.y)
-            if all(any(_is_at(face, middle) for face in known) for middle in in_frame):
-                return ()
-        return self._faces_in(rgb, view, clock_ms)
 
     def _take_others(self) -> None:
         """Who was found beside, in the frame before, is known."""
@@ -177,10 +163,10 @@ class Perceiver:
         faces = looked.result()
         if size != self._size:
             return
+        if faces and self._view is not None and _leaves(faces[0], self._view, size):
+            self._view = _view_around(faces[0], size)
         known = {id(known.face): known for known in self._known}
         distinct = sorted(_distinct([*(known.face for known in self._known), *faces]), key=_height, reverse=True)
-        if distinct and self._view is not None and _leaves(distinct[0], self._view, size):
-            self._view = _view_around(distinct[0], size)
         self._known = tuple(known.get(id(face), _Known(face, face.landmarks)) for face in distinct[: self._max_faces])
 
     def _found(self, frame: Frame, followed: tuple[Face, ...]) -> tuple[Face, ...]:
@@ -212,9 +198,8 @@ class Perceiver:
         """Frees the models."""
         self._rest()
         self._beside.close()
-        with _quiet_stderr():
-            while self._tasks:
-                self._tasks.pop().close()
+        while self._tasks:
+            self._tasks.pop().close()
 
     def _rest(self) -> None:
         """Waits until nobody looks for others, and forgets whom they found."""
@@ -276,8 +261,14 @@ class Perceiver:
         return ()
 
     def _faces_in(self, rgb: RgbImage, view: _View | None, clock_ms: int) -> tuple[Face, ...]:
-        part, view = _part(rgb, view)
-        found = self._detect(part, clock_ms)
+        if view is None:
+            view = _View(0, 0, rgb.shape[1], rgb.shape[0])
+        part = rgb[view.y : view.y + view.height, view.x : view.x + view.width]
+        scale = VIEW_MAX_PX / max(view.width, view.height)
+        if scale < 1:
+            size = (max(1, round(view.width * scale)), max(1, round(view.height * scale)))
+            part = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+        found = self._detect(np.ascontiguousarray(part), clock_ms)
         faces = [self._face(found, number, view) for number in range(len(found.face_landmarks))]
         return tuple(sorted(_distinct(faces), key=_height, reverse=True)[: self._max_faces])
 
@@ -326,20 +317,6 @@ def _landmarker(path: Path, max_faces: int) -> Any:
     )
 
 
-def _detector(path: Path) -> Any:
-    """The landmarker's own, out of its file."""
-    options, vision = _tasks()
-    with zipfile.ZipFile(path) as task:
-        model = task.read("face_detector.tflite")
-    detector = vision.FaceDetector.create_from_options(
-        vision.FaceDetectorOptions(
-            base_options=options(model_asset_buffer=model), running_mode=vision.RunningMode.IMAGE
-        )
-    )
-    detector.detect(_image(np.zeros((64, 64, 3), np.uint8)))  # what it prints at its first look is printed now
-    return detector
-
-
 def _segmenter(path: Path) -> Any:
     options, vision = _tasks()
     return vision.ImageSegmenter.create_from_options(
@@ -362,8 +339,8 @@ def _image(rgb: RgbImage) -> Any:
 def _quiet_stderr() -> Iterator[None]:
     """Keeps what native code writes to the error stream off the terminal.
 
-    MediaPipe and TensorFlow Lite print there while a model is opened, before their log level can be set, and while it
-    is closed; no environment variable stops them.
+    MediaPipe and TensorFlow Lite print there while a model is opened, before their log level can be set; no
+    environment variable stops them.
     """
     try:
         kept = os.dup(2)
@@ -395,26 +372,10 @@ def _distinct(faces: list[Face]) -> list[Face]:
     """One of each: a face that was followed and found anew can come back twice."""
     kept: list[Face] = []
     for face in faces:
-        if not any(_is_at(face, _centre(other)) for other in kept):
+        near = 0.4 * _height(face)
+        if all(float(np.linalg.norm(_centre(face) - _centre(other))) > near for other in kept):
             kept.append(face)
     return kept
-
-
-def _is_at(face: Face, place: NDArray[Any]) -> bool:
-    """Whether a face whose middle is there is this one."""
-    return float(np.linalg.norm(_centre(face) - place)) <= SAME * _height(face)
-
-
-def _part(rgb: RgbImage, view: _View | None) -> tuple[RgbImage, _View]:
-    """What the models see of a frame, contiguous and not larger than they need, and which part of it that is."""
-    if view is None:
-        view = _View(0, 0, rgb.shape[1], rgb.shape[0])
-    part = rgb[view.y : view.y + view.height, view.x : view.x + view.width]
-    scale = VIEW_MAX_PX / max(view.width, view.height)
-    if scale < 1:
-        size = (max(1, round(view.width * scale)), max(1, round(view.height * scale)))
-        part = np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
-    return np.ascontiguousarray(part), view
 
 
 def _views(size: Size) -> list[_View]:

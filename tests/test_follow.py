@@ -1,5 +1,4 @@
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,15 +114,14 @@ def moved(x: int) -> NDArray[np.uint8]:
 def test_a_face_is_followed_as_mediapipe_follows_it_and_looked_for_now_and_then(
     following: Perceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks: list[str] = []
-    found, others = following._faces_in, following._others_in
+    looks: list[float] = []
+    found = following._faces_in
 
-    def counted(kind: str, look: Any, *given: Any) -> Any:
-        looks.append(kind)
-        return look(*given)
+    def counted(*given: Any) -> Any:
+        looks.append(0.0)
+        return found(*given)
 
-    monkeypatch.setattr(following, "_faces_in", partial(counted, "whole", found))
-    monkeypatch.setattr(following, "_others_in", partial(counted, "others", others))
+    monkeypatch.setattr(following, "_faces_in", counted)
     face, wide, square = (model_file(name) for name in MODELS)
     with Perceiver(face, wide, square) as mediapipe:
         for n in range(20):
@@ -131,7 +129,7 @@ def test_a_face_is_followed_as_mediapipe_follows_it_and_looked_for_now_and_then(
             ours, theirs = following(frame).faces[0], mediapipe(frame).faces[0]
             apart = np.abs(ours.landmarks - theirs.landmarks)[:, :2].mean()
             assert apart < 1.2, "of a face of 105 px"
-    assert looks == ["whole", "others"], f"at the start and after {module.LOOK_EVERY_S} s, when nobody came"
+    assert len(looks) == 1 + 1, f"at the start and after {module.LOOK_EVERY_S} s"
 
 
 def test_a_face_that_goes_is_lost_at_once_and_one_that_comes_is_found(following: Perceiver) -> None:
@@ -148,18 +146,6 @@ def test_a_second_face_is_found_while_the_first_is_followed(following: Perceiver
     alone, both = np.hstack([person, np.full_like(person, 90)]), np.hstack([person, person])
     counts = [len(following(Frame(both if n > 2 else alone, n / 30, 0.0, n)).faces) for n in range(18)]
     assert counts[2] == 1 and counts[17] == 2
-
-
-def test_others_are_looked_for_where_a_far_face_has_gone(following: Perceiver) -> None:
-    room = np.full((720, 1280, 3), 90, np.uint8)
-    person = cv2.resize(PORTRAIT, (340, 340), interpolation=cv2.INTER_AREA)  # a face of 70 px, found in a part only
-    for n in range(30):
-        frame, x = room.copy(), 30 + 25 * n
-        frame[380:, x : x + 340] = person
-        scene = following(Frame(frame, n / 30, 0.0, n))
-        assert len(scene.faces) == 1
-    assert following._view is not None
-    assert following._view.x < scene.faces[0].landmarks[:, 0].mean() < following._view.x + following._view.width
 
 
 def test_the_network_is_compiled_once_and_the_same_when_read_back(

@@ -75,10 +75,8 @@ class Redraw:
             self._age_s = every_s / 2 if self._late else 0.0
             return Due.NOW
         self._age_s += dt_s
-        each_becomes_old = (
-            dt_s >= every_s - SLACK_S
-        )  # before the next one comes: frames are so far apart that there is time
-        if each_becomes_old or flow is None or not self._carries(flow, before, gray, scale, width * dt_s):
+        far_apart = dt_s >= every_s - SLACK_S  # each frame is drawn, and there is time to wait for it
+        if far_apart or flow is None or not self._carries(flow, before, gray, scale, width * dt_s):
             self._age_s = 0.0
             return Due.NOW
         if self._age_s < every_s - SLACK_S:

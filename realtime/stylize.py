@@ -295,7 +295,7 @@ class Stylize:
             at = np.s_[there.top : there.bottom, there.left : there.right]
             _blend(rgb[at], face.rgb, face.put.shares)
             _blend(lines[at], face.lines, face.put.share)
-        return Styled(begun.scene, read_only(rgb), read_only(lines))
+        return Styled(begun.scene, rgb, read_only(lines))
 
     def _kept(self, memory: LayerMemory, drawn: Drawn, dt_s: float, live: Mask | None = None) -> Layers:
         memory.steadiness = self.steadiness

@@ -126,7 +126,7 @@ class Scene:
 class Styled:
     """The drawn picture so far.
 
-    rgb: (h, w, 3) u8, the size of the frame.
+    rgb: (h, w, 3) u8, the size of the frame. Writable where nobody else holds it: then the next stage may paint on it.
     lines: (h, w) u8, how much ink the generator put where (0 none, 255 full): thin dark structure such as glasses,
         which must stay on top of what is drawn later.
     """

@@ -630,6 +630,21 @@ def test_the_given_arrays_stay_as_they_are() -> None:
     assert not result.rgb.flags.writeable
 
 
+def test_a_writable_drawing_is_painted_on_all_of_it_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    value = styled()
+    painted = Styled(value.scene, value.rgb.copy(), value.lines)
+    result = Ink()(painted)
+    assert result.rgb is painted.rgb
+    assert (result.rgb == Ink()(value).rgb).all()
+    assert not result.rgb.flags.writeable
+
+    painted = Styled(value.scene, value.rgb.copy(), value.lines)
+    monkeypatch.setattr("realtime.ink.stage.draw_glasses", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        Ink()(painted)
+    assert (painted.rgb == value.rgb).all()
+
+
 def test_without_a_face_the_drawing_passes_through() -> None:
     value = styled(None)
     assert Ink()(value) is value
@@ -774,7 +789,7 @@ def test_a_thin_stroke_gets_pale_instead_of_vanishing() -> None:
     path = curve(np.array([(4, 10.5), (20, 10.5), (36, 10.5)], np.float32))
     sums = []
     for width in (0.4, 0.8):
-        canvas = Canvas(paper.copy(), paper)
+        canvas = Canvas(paper.copy())
         canvas.stroke(path, np.full(len(path), width, np.float32), np.zeros(3, np.float32), 1.0)
         sums.append(int(200 * 20 * 40 * 3 - canvas.rgb.astype(int).sum()))
     assert 0 < sums[0] < sums[1]
@@ -785,7 +800,7 @@ def test_shapes_put_on_at_once_look_like_shapes_painted_one_by_one() -> None:
     path = curve(np.array([(12, 40), (45, 20.3), (78, 40)], np.float32))
     blob = np.array([(20.5, 8), (70, 10), (45, 30.2)], np.float32)
     widths = np.linspace(1, 5, len(path), dtype=np.float32)
-    one_by_one, overlay = Canvas(paper.copy(), paper), Overlay((2, 3, 88, 57))
+    one_by_one, overlay = Canvas(paper.copy()), Overlay((2, 3, 88, 57))
     for target in (one_by_one, overlay):
         target.fill(blob, np.array((200, 120, 90), np.float32), 0.6)
         target.stroke(path, widths, np.array((30, 10, 12), np.float32), 1.0)

@@ -123,13 +123,12 @@ def pieces(mask: GrayImage) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArr
 class Canvas:
     """A picture being painted on.
 
-    rgb: written in place. before: what it was, never written. cleaned: of the face that is being drawn, where ink of
-    the generator's was taken off, as boxes, each with a u8 mask of its size.
+    rgb: written in place. cleaned: where ink of the generator's was taken off, as boxes, each with a u8 mask of its
+    size.
     """
 
-    def __init__(self, rgb: RgbImage, before: RgbImage) -> None:
+    def __init__(self, rgb: RgbImage) -> None:
         self.rgb = rgb
-        self.before = before
         self.cleaned: list[tuple[Box, GrayImage]] = []
 
     def ink_left(self, lines: GrayImage, box: Box) -> GrayImage:

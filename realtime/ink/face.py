@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.ink.canvas import box_of
+from realtime.ink.canvas import Box, box_of
 from realtime.ink.measure import Colour, Points, length, luma, middle_colour, sample, smoothstep, vector
 from realtime.ink.memory import FaceMemory
 from realtime.ink.touch_up import TouchUp
@@ -31,15 +31,17 @@ YAW_FADE_DEG = (48.0, 62.0)
 class FaceSketch:
     """One face as it is to be drawn in this frame.
 
-    points: (478, 2) f32 px. perceived: the same before they were held calm. photo, drawing: the frame and the
-    generator's picture, same size. width: of the face seen from the front, px. down: unit vector from
-    forehead to chin. yaw_deg: 0 frontal, positive when the face looks to the picture's right. skin, skin_luma: RGB and
-    luma of the drawing's skin. ink: line colour, a dark, warm version of the skin, not black. gain: (3,) drawing over
-    photo, place by place. photo_colour, photo_skin: RGB and luma of the skin in the photo. alpha: 0..1 for everything.
-    detail: 0..1 for what small faces lack. expression: 1 true, above exaggerated.
+    points: (478, 2) f32 px. box: round them. perceived: the same before they were held calm. photo, drawing: the frame
+    and the generator's picture, same size; that is painted on when all was measured. width: of the face seen from the
+    front, px. down: unit vector from forehead to chin. yaw_deg: 0 frontal, positive when the face looks to the
+    picture's right. skin, skin_luma: RGB and luma of the drawing's skin. ink: line colour, a dark, warm version of the
+    skin, not black. gain: (3,) drawing over photo, place by place. photo_colour, photo_skin: RGB and luma of the skin
+    in the photo. alpha: 0..1 for everything. detail: 0..1 for what small faces lack. expression: 1 true, above
+    exaggerated.
     """
 
     points: Points
+    box: Box
     perceived: Points
     photo: RgbImage
     drawing: RgbImage
@@ -82,7 +84,8 @@ def sketch_face(
     width = max(across, height / WIDTH_TO_HEIGHT)
     yaw_deg = yaw_of(face)
     alpha = memory.presence * smoothstep(SMALLEST_PX, SMALL_PX, width) * smoothstep(*YAW_FADE_DEG[::-1], abs(yaw_deg))
-    if alpha < 0.01 or box_of(points, 0, photo.shape) is None:
+    box = box_of(points, 0, photo.shape)
+    if alpha < 0.01 or box is None:
         return None
     if memory.due("skin", LOOK_EVERY_S):
         in_photo, in_drawing = (sample(rgb, points[SKIN]) for rgb in (photo, drawing))
@@ -93,6 +96,7 @@ def sketch_face(
     skin = memory["skin"]
     return FaceSketch(
         points,
+        box,
         points if face.perceived is None else np.ascontiguousarray(face.perceived[:, :2], np.float32),
         photo,
         drawing,

@@ -41,21 +41,34 @@ _ROUND = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], 1)
 POINT, ACROSS, DOWN, RADIUS, TONE, SURENESS = range(6)
 
 
-def draw_marks(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
-    """Draws the marks of this face."""
-    if face.width < 2 / 3 * LOOK_PX or face.detail < 0.5:
-        return
-    right = vector(face.down[1], -face.down[0])
-    if memory.due("marks", LOOK_EVERY_S):
+def see_marks(face: FaceSketch, memory: FaceMemory) -> None:
+    """Looks in the photo for the marks of this face."""
+    if _is_large(face) and memory.due("marks", LOOK_EVERY_S):
+        right = _right(face)
         since_s = memory.since("marks")
         memory.ease("marks", 0.0, 1.0)
         memory.marks = _remembered(memory.marks, _found(face, right), face, right, since_s)
+
+
+def draw_marks(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
+    """Draws the marks of this face."""
+    if not (len(memory.marks) and _is_large(face)):
+        return
+    right = _right(face)
     for mark in memory.marks:
         sure = min(1.0, (float(mark[SURENESS]) - SURE) / (1 - SURE))
         if sure > 0:
             outline = _place(mark, face, right) + _ROUND * (float(mark[RADIUS]) * face.width)
             tone = face.skin * np.float32(mark[TONE]) * vector(1.0, 0.9, 0.85)
             canvas.fill(outline.astype(np.float32), tone, 0.9 * sure * face.alpha, 0.002 * face.width)
+
+
+def _is_large(face: FaceSketch) -> bool:
+    return face.width >= 2 / 3 * LOOK_PX and face.detail >= 0.5
+
+
+def _right(face: FaceSketch) -> Floats:
+    return vector(face.down[1], -face.down[0])
 
 
 def _place(mark: Floats, face: FaceSketch, right: Floats) -> Points:

@@ -67,7 +67,8 @@ LIP_SHARE = 0.65  # of the lips' colour is the photo's, the rest the generator's
 LIPS = np.array(
     [[LIPS_OUTER_TOP, LIPS_INNER_TOP], [LIPS_OUTER_BOTTOM, LIPS_INNER_BOTTOM]]
 )  # each outer edge, inner one
-INNER = LIPS[:, 1]
+INNER, CORNERS = LIPS[:, 1], LIPS_OUTER_TOP[[0, -1]]
+LEAST_ALPHA = 0.01
 DEPTHS = 20  # places between upper and lower lip where the photo is looked at
 SHARES = (np.arange(DEPTHS, dtype=np.float32) + 0.5) / DEPTHS  # where they are, of the way down
 BITS = np.stack([2.0 ** np.arange(DEPTHS), 2.0 ** np.arange(DEPTHS)[::-1]], 1).astype(np.float32)
@@ -81,19 +82,22 @@ CALMING, CALMING_COLOURS, ONE = vector(1, 2, 3, 2, 1) / 9, vector(1, 2, 1) / 4, 
 SHADOW_WIDTHS = (6 * np.sin(np.pi * (0.05 + 0.9 * np.linspace(0, 1, 7)))).astype(np.float32)
 
 
+def see_mouth(face: FaceSketch, memory: FaceMemory) -> None:
+    """Looks in photo and drawing for the lips' colours."""
+    if _alpha(face, _width(face)) >= LEAST_ALPHA and memory.due("lips", LOOK_EVERY_S):
+        _look(face, face.points[LIPS], curve(face.points[INNER], STATIONS).mean(0), memory)
+
+
 def draw_mouth(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
     """Draws the mouth."""
+    width = _width(face)
+    alpha = _alpha(face, width)
+    if alpha < LEAST_ALPHA:
+        return
     upper, lower = curve(face.points[INNER], STATIONS)
-    corners = face.points[LIPS_OUTER_TOP[[0, -1]]]
+    corners, lips = face.points[CORNERS], face.points[LIPS]
     opening = mouth_opening(face.points)
     ajar = smoothstep(SHUT, AJAR, opening)
-    width = length(corners[1] - corners[0])
-    alpha = face.alpha * smoothstep(0.14, 0.22, width / face.width)
-    if alpha < 0.01:
-        return
-    lips = face.points[LIPS]
-    if memory.due("lips", LOOK_EVERY_S):
-        _look(face, lips, (upper + lower) / 2, memory)
     lip, strength = memory["lip"], float(memory["lip line"])
     _paint_lips(canvas, face, lips, face.drawn(memory["lips"] * face.photo_skin), alpha)
     if ajar > 0.01:
@@ -121,6 +125,17 @@ def draw_mouth(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
         strokes.stroke(lower, full * LOWER_WIDTHS, ink + 0.5 * (lip - ink), 0.6 * alpha * ajar)
     strokes.stroke(line, full * (1 - 0.3 * ajar) * LINE_WIDTHS, ink, (0.7 + 0.25 * strength) * alpha)
     strokes.put_on(canvas.rgb)
+
+
+def _width(face: FaceSketch) -> float:
+    """Of the mouth, px."""
+    left, right = face.points[CORNERS]
+    return length(right - left)
+
+
+def _alpha(face: FaceSketch, width: float) -> float:
+    """0..1 for all of the mouth; `width` of it, px: seen from the side there is none."""
+    return face.alpha * smoothstep(0.14, 0.22, width / face.width)
 
 
 def _exaggerated(

@@ -1,6 +1,7 @@
 """Ink: eyes, brows and mouth of every face are drawn over what the generators made.
 
-Comes in: a `Styled`, whose arrays are only read. Goes out: a `Styled` with a new picture. Runs on the filter's thread.
+Comes in: a `Styled`. Goes out: a `Styled` with the same picture, painted on, where that is writable, else with a copy.
+Runs on the filter's thread.
 
 Only the neighbourhood of each face is touched. A face that is lost fades out where it was. What is remembered of it
 (its iris colour, how visible its eyes are) is forgotten when it has been gone for a while.
@@ -15,21 +16,23 @@ import cv2
 from realtime.ink.brows import draw_brows
 from realtime.ink.canvas import Canvas
 from realtime.ink.clean import clean
+from realtime.ink.eye_shape import Eye
 from realtime.ink.eyes import draw_eyes, see_eyes
-from realtime.ink.face import sketch_face
+from realtime.ink.face import FaceSketch, sketch_face
 from realtime.ink.glasses import draw_glasses, see_glasses
-from realtime.ink.marks import draw_marks
+from realtime.ink.marks import draw_marks, see_marks
 from realtime.ink.measure import clamp
 from realtime.ink.memory import FaceMemory
-from realtime.ink.mouth import draw_mouth
+from realtime.ink.mouth import draw_mouth, see_mouth
 from realtime.ink.touch_up import TouchUp
 from realtime.profile import Profile
-from realtime.types import Styled, read_only
+from realtime.types import GrayImage, RgbImage, Styled, read_only
 
 APPEAR_TAU_S, VANISH_TAU_S = 0.12, 0.06
 AS_IT_IS = TouchUp()
 GONE = 0.05  # presence below which nothing is drawn any more
 FORGET_S = 0.5
+MARGIN = 0.25  # face widths round the mesh within which all is painted
 
 
 class Ink:
@@ -72,21 +75,49 @@ class Ink:
         shown = [memory for memory in self._memories.values() if memory.presence > GONE or memory.seen_s == now_s]
         if not shown:
             return styled
-        canvas = Canvas(styled.rgb.copy(), styled.rgb)
-        for memory in shown:
-            sketch = sketch_face(memory, scene.frame.rgb, styled.rgb, self.touch_up, self.expression)
-            if sketch is None:
-                continue
-            eyes, seen = see_eyes(sketch, memory)
-            see_glasses(sketch, memory)
-            canvas.cleaned.clear()
-            clean(canvas, styled.lines, sketch, seen, memory)
+        faces_seen = [seen for memory in shown if (seen := self._see(styled, memory)) is not None]
+        if not faces_seen:
+            return styled
+        rgb = styled.rgb if styled.rgb.flags.writeable else styled.rgb.copy()
+        for seen in faces_seen:
+            self._draw(rgb, styled.lines, *seen)
+        return Styled(scene, read_only(rgb), styled.lines)
+
+    def _see(self, styled: Styled, memory: FaceMemory) -> tuple[FaceSketch, FaceMemory, list[Eye], list[float]] | None:
+        """What is measured before anything is painted; None where nothing is to be."""
+        sketch = sketch_face(memory, styled.scene.frame.rgb, styled.rgb, self.touch_up, self.expression)
+        if sketch is None:
+            return None
+        eyes, seen = see_eyes(sketch, memory)
+        see_glasses(sketch, memory)
+        see_marks(sketch, memory)
+        see_mouth(sketch, memory)
+        return sketch, memory, eyes, seen
+
+    def _draw(
+        self,
+        rgb: RgbImage,
+        lines: GrayImage,
+        sketch: FaceSketch,
+        memory: FaceMemory,
+        eyes: list[Eye],
+        seen: list[float],
+    ) -> None:
+        """Paints one face; all of it or, if that raises, nothing."""
+        left, top, right, bottom = sketch.box
+        margin = round(MARGIN * sketch.width)
+        there = rgb[max(top - margin, 0) : bottom + margin, max(left - margin, 0) : right + margin]
+        before, canvas = there.copy(), Canvas(rgb)
+        try:
+            clean(canvas, lines, sketch, seen, memory)
             draw_marks(canvas, sketch, memory)
             draw_mouth(canvas, sketch, memory)
             draw_brows(canvas, sketch, memory)
-            draw_eyes(canvas, styled.lines, sketch, eyes, seen, memory)
-            draw_glasses(canvas, styled.lines, sketch, memory)
-        opacity, rgb = clamp(self.touch_up.opacity, 0, 1), canvas.rgb
+            draw_eyes(canvas, lines, sketch, eyes, seen, memory)
+            draw_glasses(canvas, lines, sketch, memory)
+        except Exception:
+            there[:] = before
+            raise
+        opacity = clamp(self.touch_up.opacity, 0, 1)
         if opacity < 1:
-            rgb = cv2.addWeighted(rgb, opacity, styled.rgb, 1 - opacity, 0)
-        return Styled(scene, read_only(rgb), styled.lines)
+            cv2.addWeighted(there, opacity, before, 1 - opacity, 0, there)

@@ -48,15 +48,6 @@ def with_u8_ends(network: Any) -> Any:
     return openvino().Model([ops.result(levels)], [picture])
 
 
-def with_u8_input(network: Any) -> Any:
-    """A network whose picture is (1, h, w, 3) already, 0..1, with that picture in u8."""
-    import openvino.opset13 as ops
-
-    picture = ops.parameter(network.input(0).get_shape(), np.uint8)
-    network.input(0).replace(_parts_of_one(picture).output(0))
-    return openvino().Model(network.get_results(), [picture])
-
-
 def _pixels(network: Any) -> Any:
     import openvino.opset13 as ops
 

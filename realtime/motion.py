@@ -1,7 +1,8 @@
 """How the picture moves from one frame to the next, at low resolution: shared by everything that is kept steady.
 
 Comes in: a frame. Goes out: for each place the step back to where it was in the frame before. Runs on the filter's
-thread. Source: DIS optical flow, Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016.
+thread. Source: DIS optical flow, Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016, and a step
+of Lucas and Kanade's at twice its size.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.halved import halved
+from realtime.lucas_kanade import refined
 from realtime.types import Flow, GrayImage, RgbImage
 
 FLOW_PIXELS = 200 * 112  # of the small picture that steps are looked for in; they are judged in one of twice its sides
 FLOW_LEAST_PX = 16  # side of the smallest picture that DIS works on
+SOFT_PX = 3  # the larger picture is softened so far where a step is made finer by it
 STILL_PX = 0.015  # of a small pixel: shorter steps are noise; from twice as long on they count whole
 AROUND_PX = 16  # of the larger picture, times four: where a step must explain what changed
 EXPLAINS, EXPLAINS_NOT = 0.55, 0.65  # what a believed step, and one not believed, may leave of the change
@@ -37,20 +40,22 @@ class Motion:
 
     def reset(self) -> None:
         """Forget the last frame."""
-        self._last: tuple[GrayImage, GrayImage] | None = None
+        self._last: tuple[GrayImage, GrayImage, GrayImage] | None = None
 
     def __call__(self, rgb: RgbImage, pictures: tuple[GrayImage, GrayImage] | None = None) -> Flow | None:
         """(h, w, 2) f32 at low resolution, x and y in pixels of the frame; None for a first frame.
 
         pictures: `flow_pictures` of the frame, where they are known.
         """
-        now = flow_pictures(rgb) if pictures is None else pictures
-        height, width = now[1].shape
+        large, small = flow_pictures(rgb) if pictures is None else pictures
+        now = large, small, cv2.blur(large, (SOFT_PX, SOFT_PX))
+        height, width = small.shape
         last, self._last = self._last, now
-        if last is None or last[0].shape != now[0].shape or min(width, height) < FLOW_LEAST_PX:
+        if last is None or last[0].shape != large.shape or min(width, height) < FLOW_LEAST_PX:
             return None
-        flow = self._dis.calc(now[1], last[1], None)
-        believed = _believed(now[0], last[0], flow)
+        flow = self._dis.calc(small, last[1], None)
+        flow = refined(flow, now[2], last[2], _grid(height, width, 2))
+        believed = _believed(large, last[0], flow)
         factors = _factors(rgb.shape[1] / width, rgb.shape[0] / height)
         return cv2.multiply(flow, cv2.LUT(cv2.merge([believed, believed]), factors))
 

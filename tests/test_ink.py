@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from skimage.data import astronaut
 
 from realtime.ink import Ink
-from realtime.ink.canvas import Canvas, Overlay, curve
+from realtime.ink.canvas import Canvas, Overlay, Stroke, curve, ribbons
 from realtime.ink.eye_colour import Cues
 from realtime.ink.eye_shape import shape_eyes
 from realtime.ink.face import SKIN as SKIN_POINTS
@@ -790,7 +790,7 @@ def test_a_thin_stroke_gets_pale_instead_of_vanishing() -> None:
     sums = []
     for width in (0.4, 0.8):
         canvas = Canvas(paper.copy())
-        canvas.stroke(path, np.full(len(path), width, np.float32), np.zeros(3, np.float32), 1.0)
+        canvas.stroke(Stroke(path, np.full(len(path), width, np.float32), np.zeros(3, np.float32), 1.0))
         sums.append(int(200 * 20 * 40 * 3 - canvas.rgb.astype(int).sum()))
     assert 0 < sums[0] < sums[1]
 
@@ -799,11 +799,16 @@ def test_shapes_put_on_at_once_look_like_shapes_painted_one_by_one() -> None:
     paper = np.random.default_rng(3).integers(60, 250, (60, 90, 3), np.uint8)
     path = curve(np.array([(12, 40), (45, 20.3), (78, 40)], np.float32))
     blob = np.array([(20.5, 8), (70, 10), (45, 30.2)], np.float32)
-    widths = np.linspace(1, 5, len(path), dtype=np.float32)
+    dark = np.array((30, 10, 12), np.float32)
+    below = np.array((0, 12), np.float32)
+    strokes = [Stroke(p[::2], np.linspace(1, 5, 13, dtype=np.float32), dark, 1.0) for p in (path, path + below)]
+    strokes.insert(1, Stroke(path + 3, np.full(len(path), 0.01, np.float32), dark, 1.0))  # not to be seen
     one_by_one, overlay = Canvas(paper.copy()), Overlay((2, 3, 88, 57))
     for target in (one_by_one, overlay):
         target.fill(blob, np.array((200, 120, 90), np.float32), 0.6)
-        target.stroke(path, widths, np.array((30, 10, 12), np.float32), 1.0)
+    for stroke, shape in zip(strokes, ribbons(strokes), strict=True):
+        one_by_one.stroke(stroke)
+        overlay.fill(*shape)
     at_once = paper.copy()
     overlay.put_on(at_once)
     assert np.abs(at_once.astype(int) - one_by_one.rgb).max() <= 4

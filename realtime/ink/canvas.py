@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from itertools import accumulate, pairwise
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -78,7 +80,7 @@ def coverage(outline: Points, box: Box, scale: int) -> GrayImage:
 
 
 def cover(
-    mask: GrayImage | RgbImage,
+    mask: NDArray[np.uint8],
     outline: Points,
     box: Box,
     scale: int,
@@ -150,11 +152,27 @@ class Canvas:
         x0, y0, x1, y1 = box
         blend(self.rgb[y0:y1, x0:x1], colour, soft_coverage(outline, box, feather_px), alpha)
 
-    def stroke(self, path: Points, widths: Floats, colour: Colour, alpha: float) -> None:
-        """A line along `path`, `widths` (n,) px wide: thinner than a pixel it gets paler instead of vanishing."""
-        widths, share = visible_widths(widths)
-        if share:
-            self.fill(ribbon(path, widths), colour, alpha * share)
+    def stroke(self, stroke: Stroke) -> None:
+        """Draws a line."""
+        for shape in ribbons([stroke]):
+            self.fill(*shape)
+
+
+class Stroke(NamedTuple):
+    """A line along `path` (n, 2) px, `widths` (n,) px wide: thinner than a pixel it gets paler instead of vanishing."""
+
+    path: Points
+    widths: Floats
+    colour: Colour
+    alpha: float
+
+
+class Shape(NamedTuple):
+    """A closed outline (n, 2) px, to be filled."""
+
+    outline: Points
+    colour: Colour
+    alpha: float
 
 
 class Overlay:
@@ -162,66 +180,68 @@ class Overlay:
 
     Where two overlap, the later one takes the other's place, also where it is transparent.
 
-    box: of the picture. scale: pixels of the arrays to one of the picture. rgb: (h, w, 3) u8, colour times coverage.
-    cover: (h, w) u8.
+    box: of the picture. scale: pixels of the array to one of the picture. rgba: (h, w, 4) u8, colour times coverage,
+    and coverage.
     """
 
     def __init__(self, box: Box) -> None:
         self.box = box
         self.scale = scale = 2 if box[2] - box[0] < FINE_PX else 1
-        high, wide = (box[3] - box[1]) * scale, (box[2] - box[0]) * scale
-        self.rgb: RgbImage = np.zeros((high, wide, 3), np.uint8)
-        self.cover: GrayImage = np.zeros((high, wide), np.uint8)
+        self.rgba: NDArray[np.uint8] = np.zeros(((box[3] - box[1]) * scale, (box[2] - box[0]) * scale, 4), np.uint8)
 
     def fill(self, outline: Points, colour: Colour, alpha: float) -> None:
         """Fills a closed outline, in pixels of the picture."""
+        if alpha <= 0.004:
+            return
         red, green, blue = colour.tolist()
-        cover(self.rgb, outline, self.box, self.scale, (red * alpha, green * alpha, blue * alpha))
-        cover(self.cover, outline, self.box, self.scale, 255 * alpha)
-
-    def stroke(self, path: Points, widths: Floats, colour: Colour, alpha: float) -> None:
-        """As `Canvas.stroke`."""
-        widths, share = visible_widths(widths)
-        if alpha * share > 0.004:
-            self.fill(ribbon(path, widths), colour, alpha * share)
+        cover(self.rgba, outline, self.box, self.scale, (red * alpha, green * alpha, blue * alpha, 255 * alpha))
 
     def put_on(self, picture: RgbImage, feather_px: float = 0.0, keep: GrayImage | None = None) -> None:
         """Paints all of it into the picture, its edges `feather_px` soft. keep: of the box's size, what stays free."""
         x0, y0, x1, y1 = self.box
-        rgb, share = self.rgb, self.cover
+        rgba = self.rgba
         if self.scale > 1:
-            rgb, share = (cv2.resize(a, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA) for a in (rgb, share))  # type: ignore[assignment]
-        rgb, share = softened(rgb, feather_px), softened(share, feather_px)
-        share = cv2.cvtColor(share, cv2.COLOR_GRAY2RGB)  # type: ignore[assignment]
+            rgba = cv2.resize(rgba, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        rgba = softened(rgba, feather_px)
         if keep is not None:
-            kept = cv2.cvtColor(keep, cv2.COLOR_GRAY2RGB)
-            rgb, share = (cv2.subtract(a, cv2.multiply(a, kept, scale=1 / 255)) for a in (rgb, share))  # type: ignore[assignment]
+            rgba = cv2.subtract(rgba, cv2.multiply(rgba, cv2.merge([keep] * 4), scale=1 / 255))  # type: ignore[assignment]
+        share = cv2.cvtColor(cv2.extractChannel(rgba, 3), cv2.COLOR_GRAY2RGB)
         target = picture[y0:y1, x0:x1]
         cv2.subtract(target, cv2.multiply(target, share, scale=1 / 255), target)
-        cv2.add(target, rgb, target)
+        cv2.add(target, cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB), target)
 
 
-def visible_widths(widths: Floats) -> tuple[Floats, float]:
-    """Widths (n,) px for a stroke, and its opacity: one thinner than a pixel gets paler instead of vanishing."""
-    broadest = float(widths.max())
-    if broadest < 0.05:
-        return widths, 0.0
-    return (widths / broadest, broadest) if broadest < 1.0 else (widths, 1.0)
+@lru_cache(maxsize=64)
+def _neighbours(points: tuple[int, ...]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], list[int]]:
+    """For paths of so many points, one after the other: each point's next and the one before, ends themselves.
+
+    Then the order in which all points on the left, followed by all on the right, are the paths' closed outlines; and
+    where each path begins.
+    """
+    begins = [0, *accumulate(points)]
+    places = [np.arange(begin, end) for begin, end in pairwise(begins)]
+    after, before = (np.concatenate([np.clip(p + k, p[0], p[-1]) for p in places]) for k in (1, -1))
+    order = np.concatenate([part for p in places for part in (p, p[::-1] + begins[-1])])
+    return after, before, order, begins[:-1]
 
 
-@lru_cache(maxsize=16)
-def _along(points: int) -> Floats:
-    """The (points, points) matrix that gives the direction at each point of a path: to the next from the one before."""
-    before, after = (np.clip(np.arange(points) + k, 0, points - 1) for k in (-1, 1))
-    return np.eye(points, dtype=np.float32)[after] - np.eye(points, dtype=np.float32)[before]
-
-
-def ribbon(path: Points, widths: Floats) -> Points:
-    """The closed outline of a line along `path` that is `widths` (n,) px wide."""
-    along = _along(len(path)) @ path
+def ribbons(strokes: list[Stroke]) -> list[Shape]:
+    """Their outlines, transparent where a stroke has no width. One after the other they are worked out at once."""
+    after, before, order, begins = _neighbours(tuple([len(stroke.path) for stroke in strokes]))
+    path = np.concatenate([stroke.path for stroke in strokes])
+    widths = np.concatenate([stroke.widths for stroke in strokes])
+    broadest = np.maximum.reduceat(widths, begins).tolist()
+    for begin, stroke, width in zip(begins, strokes, broadest, strict=True):
+        if 0.05 <= width < 1:
+            widths[begin : begin + len(stroke.path)] *= 1 / width
+    along = path.take(after, 0) - path.take(before, 0)
     share = widths / (2 * np.hypot(along[:, 0], along[:, 1]) + 1e-6)
     across = along[:, ::-1] * (share[:, None] * _TO_THE_RIGHT)
-    return np.concatenate([path + across, (path - across)[::-1]])
+    outlines = np.concatenate([path + across, path - across]).take(order, 0)
+    return [
+        Shape(outlines[2 * begin : 2 * (begin + len(path))], colour, alpha * min(width, 1) if width >= 0.05 else 0.0)
+        for begin, (path, _, colour, alpha), width in zip(begins, strokes, broadest, strict=True)
+    ]
 
 
 def soft_coverage(outline: Points, box: Box, feather_px: float) -> GrayImage:
@@ -234,7 +254,7 @@ def soft_coverage(outline: Points, box: Box, feather_px: float) -> GrayImage:
     return softened(mask, feather_px)
 
 
-def softened(mask: GrayImage | RgbImage, feather_px: float) -> GrayImage | RgbImage:
+def softened(mask: NDArray[np.uint8], feather_px: float) -> NDArray[np.uint8]:
     """The same with edges `feather_px` soft (standard deviation)."""
     if feather_px <= 0.45:  # not to be seen beside the anti-aliasing
         return mask

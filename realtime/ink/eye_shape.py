@@ -51,14 +51,13 @@ LIDS = np.stack([(e.upper_lid, e.lower_lid) for e in EYES])
 class Eye:
     """The geometry of one drawn eye; chains run from the outer corner to the inner one.
 
-    upper, lower: (SAMPLES, 2) px, the lids to be drawn. own_upper, own_lower: the person's lids. right: unit vector
-    from the picture-left corner to the picture-right one. down: unit vector across it. width: px between the corners.
-    iris: centre. across, along: half axes of the iris ellipse, px vectors. openness: of the person's lids. share: of
-    their usual openness. opened: 0 closed to 1.
+    outline: (2 * SAMPLES, 2) px, closed, along the upper lid to be drawn and back along the lower one. own_upper,
+    own_lower: (SAMPLES, 2) the person's lids. right: unit vector from the picture-left corner to the picture-right one.
+    down: unit vector across it. width: px between the corners. iris: centre. across, along: half axes of the iris
+    ellipse, px vectors. openness: of the person's lids. share: of their usual openness. opened: 0 closed to 1.
     """
 
-    upper: Points
-    lower: Points
+    outline: Points
     own_upper: Points
     own_lower: Points
     right: NDArray[np.float32]
@@ -70,6 +69,16 @@ class Eye:
     openness: float
     share: float
     opened: float
+
+    @property
+    def upper(self) -> Points:
+        """(SAMPLES, 2) px, the upper lid to be drawn."""
+        return self.outline[:SAMPLES]
+
+    @property
+    def lower(self) -> Points:
+        """The lower one."""
+        return self.outline[: SAMPLES - 1 : -1]
 
     @property
     def radius(self) -> float:
@@ -172,8 +181,8 @@ def _shape_eye(
     share = openness / usual
     exaggerated = clamp((1 + (share - 1) * face.expression) / share, 0.5, 1.3) if opened > 0 else 1.0
     upper = lower + (upper - lower) * (opened**RISING * exaggerated)
-    lids = np.array([upper, lower])
-    upper, lower = lids + ((lids - centre) @ right)[..., None] * (right * np.float32(stretch - 1))
+    outline = np.concatenate([upper, lower[::-1]])
+    outline = outline + ((outline - centre) @ right)[:, None] * (right * np.float32(stretch - 1))
 
     off = float((iris - centre) @ right)
     gain = stretch * (1 + GAZE_EXAGGERATED * (face.expression - 1)) * _gaze_gain(profile)
@@ -181,7 +190,7 @@ def _shape_eye(
     if profile is not None:
         iris = iris + _drop_more(float((iris - centre) @ down) / (width / 2), profile) * (width / 2) * down
     return Eye(
-        upper, lower, own_upper, own_lower, right, down, width, iris,
+        outline, own_upper, own_lower, right, down, width, iris,
         right * (size * place.narrow), down * (size * 1.04), openness, share, opened,
     )  # fmt: skip
 

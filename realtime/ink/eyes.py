@@ -8,18 +8,20 @@ eye closes, so that a closed eye is one drawn line. Colours of iris and white ar
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.ink.canvas import Box, Canvas, Overlay, blend, box_of, cover, curve, softened
+from realtime.ink.canvas import Box, Canvas, Overlay, Stroke, blend, box_of, cover, curve, ribbons, softened
 from realtime.ink.eye_colour import Cues, evidence, iris_colour, light_on, remember_iris, remember_white
 from realtime.ink.eye_shape import SAMPLES, Eye, shape_eyes
 from realtime.ink.face import FaceSketch
 from realtime.ink.measure import (
     Colour,
+    Floats,
     Points,
     clamp,
     length,
@@ -42,6 +44,7 @@ CREASE_TAU_S, LASHES_TAU_S = 0.4, 0.3
 LASHES_AT, LID_AT = (-0.02, 0.02, 0.06), (0.16, 0.22)  # places above the upper lid's edge, in eye widths
 # Lights in the eye: across and along the iris from its centre, size (all in radii), strength.
 HIGHLIGHTS = ((-0.22, -0.45, 0.17, 0.95), (0.24, 0.40, 0.08, 0.55))
+NOTHING = vector(0, 0, 0)
 TEXTURE_HALF = 48  # px, half the side of the iris's texture
 NARROWED = (0.85, 0.4)  # share of the usual openness: between them it gets darker in an eye
 SHADOW = (102, 112, 107)  # of 255 of red, green and blue that the upper lid's shadow takes
@@ -74,19 +77,27 @@ def draw_eyes(
     shown = [(side, eye, face.alpha * seen[side]) for side, eye in enumerate(eyes) if face.alpha * seen[side] > 0.01]
     if not shown:
         return
-    lids = np.concatenate([lid for _, eye, _ in shown for lid in (eye.upper, eye.lower)])
+    lids = np.concatenate([eye.outline for _, eye, _ in shown])
     box = box_of(lids, 0.22 * max(eye.width for _, eye, _ in shown) + 4, canvas.rgb.shape)
     if box is None:
         return
-    overlay = Overlay(box)
+    below, above, balls = [], [], []
     for side, eye, alpha in shown:
         full = _lid_width(face, eye, memory, side)
-        _draw_crease(overlay, face, eye, memory, side, alpha * face.detail * smoothstep(0.1, 0.6, eye.opened))
-        _draw_lower_lid(overlay, face, eye, full, alpha * face.detail * eye.opened)
+        detail = alpha * face.detail
+        below += _crease_strokes(face, eye, memory[f"crease {side}"], detail * smoothstep(0.1, 0.6, eye.opened))
+        below.append(_lower_lid(face, eye, full, detail * eye.opened))
         if eye.opened > 0.01:
-            iris, white = memory[f"iris colour {side}"], memory[f"white {side}"]
-            _draw_ball(overlay, face, eye, iris, white, alpha * smoothstep(0.0, 0.5, eye.opened))
-        _draw_upper_lid(overlay, face, eye, full, alpha)
+            colours = memory[f"iris colour {side}"], memory[f"white {side}"]
+            balls.append((eye, *colours, alpha * smoothstep(0.0, 0.5, eye.opened)))
+        above.append(_upper_lid(face, eye, full, alpha))
+    overlay = Overlay(box)
+    shapes = ribbons(below + above)
+    for shape in shapes[: len(below)]:
+        overlay.fill(*shape)
+    _draw_balls(overlay, face, balls)
+    for shape in shapes[len(below) :]:
+        overlay.fill(*shape)
     overlay.put_on(canvas.rgb, keep=_glasses(canvas, lines, box, [eye for _, eye, _ in shown]))
 
 
@@ -148,55 +159,75 @@ def _iris_table(iris: tuple[int, ...], ink: tuple[int, ...]) -> RgbImage:
 
 
 @lru_cache(maxsize=16)
-def _iris_picture(blur_px: int, iris: tuple[int, ...], ink: tuple[int, ...], white: tuple[int, ...]) -> RgbImage:
-    """(96, 96, 3) RGB: the iris on its white."""
+def _iris_picture(
+    blur_px: int, iris: tuple[int, ...], ink: tuple[int, ...], white: tuple[int, ...]
+) -> NDArray[np.uint8]:
+    """(96, 96, 4) RGB and nothing: the iris on its white."""
     tone, share = cv2.split(_iris_texture(blur_px))
     picture: RgbImage = np.empty((*tone.shape, 3), np.uint8)
     picture[:] = white
     blend(picture, cv2.LUT(cv2.cvtColor(tone, cv2.COLOR_GRAY2RGB), _iris_table(iris, ink)), share, 1.0)  # type: ignore[arg-type]
-    return picture
+    return cv2.merge([*cv2.split(picture), np.zeros_like(tone)])
 
 
-def _draw_ball(overlay: Overlay, face: FaceSketch, eye: Eye, iris: Colour, white: Colour, alpha: float) -> None:
-    """White, iris, highlights and the upper lid's shadow, clipped by the lids."""
-    outline = np.concatenate([eye.upper, eye.lower[::-1]])
-    box = box_of(outline, 2, overlay.box[:1:-1])
-    if box is None:
+def _draw_balls(overlay: Overlay, face: FaceSketch, balls: list[tuple[Eye, Colour, Colour, float]]) -> None:
+    """White, iris, highlights and the upper lid's shadow, clipped by the lids, for eyes, colours of iris and white."""
+    found = [(box, *ball) for ball in balls if (box := _ball_box(ball[0], overlay.box)) is not None]
+    if not found:
         return
-    x0, y0, x1, y1 = box
-    scale = overlay.scale
-    size = ((x1 - x0) * scale, (y1 - y0) * scale)
+    scale, (left, top, *_) = overlay.scale, overlay.box
+    places = [[side * scale for side in (x0 - left, y0 - top, x1 - left, y1 - top)] for (x0, y0, x1, y1), *_ in found]
+    wide, high = max(x1 - x0 for x0, _, x1, _ in places), max(y1 - y0 for _, y0, _, y1 in places)
+    pictures: NDArray[np.uint8] = np.empty((len(found) * high, wide, 4), np.uint8)  # one below the other
+    shadows, shares = np.zeros_like(pictures), np.zeros(pictures.shape[:2], np.uint8)
+    rows = [np.s_[place * high : (place + 1) * high] for place in range(len(found))]
+    for row, (box, eye, iris, white, alpha) in zip(rows, found, strict=True):
+        ground = _whole(white)
+        matrix, shrink = _iris_matrix(eye, box, scale)
+        # Fewer pixels than the texture has: average first, or the rim breaks up.
+        blur_px = int(1 / shrink) | 1 if shrink < 0.6 else 1
+        texture = _iris_picture(blur_px, _whole(iris), _whole(face.ink), ground)
+        cv2.warpAffine(texture, matrix, (wide, high), pictures[row], cv2.INTER_LINEAR, cv2.BORDER_CONSTANT, ground)
+        _draw_shadow(shadows[row], eye, box, scale)
+        cover(shares[row], eye.outline, box, scale, 255 * alpha)
+        overlay.fill(eye.outline, NOTHING, alpha)
+    soft = max(int(0.05 * max(eye.width for _, eye, *_ in found) * scale), 1) | 1
+    shadows = cv2.blur(shadows, (soft, soft))  # type: ignore[assignment]
+    cv2.subtract(pictures, cv2.multiply(pictures, shadows, scale=1 / 255), pictures)
+    for row, (box, eye, *_) in zip(rows, found, strict=True):
+        _draw_highlights(pictures[row], face, eye, box, scale)
+    pictures = cv2.multiply(pictures, cv2.merge([shares] * 4), scale=1 / 255)  # type: ignore[assignment]
+    for row, (x0, y0, x1, y1) in zip(rows, places, strict=True):
+        there = overlay.rgba[y0:y1, x0:x1]
+        cv2.add(there, pictures[row][: y1 - y0, : x1 - x0], there)
 
+
+def _ball_box(eye: Eye, within: Box) -> Box | None:
+    """Of an eye's opening and a little more."""
+    return box_of(eye.outline, 2 + 0.03 * eye.width, within[:1:-1])
+
+
+def _iris_matrix(eye: Eye, box: Box, scale: int) -> tuple[NDArray[np.float32], float]:
+    """(2, 3) from the iris's texture to a picture of the box, enlarged `scale` times; and how far that shrinks it."""
     unit = TEXTURE_HALF / 1.1  # texture pixels that make one iris radius
-    to_eye = np.array([eye.across, eye.along]).T * np.float32(scale / unit)
-    centre = (eye.iris - vector(x0, y0)) * scale - 0.5 - to_eye.sum(1) * (TEXTURE_HALF - 0.5)
-    matrix = np.concatenate([to_eye, centre[:, None]], 1)
-    shrink = eye.radius * scale / unit
-    # Fewer pixels than the texture has: average first, or the rim breaks up.
-    blur_px = int(1 / shrink) | 1 if shrink < 0.6 else 1
-    ground = _whole(white)
-    picture = _iris_picture(blur_px, _whole(iris), _whole(face.ink), ground)
-    ball = cv2.warpAffine(
-        picture, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=ground
-    )
+    (across_x, across_y), (along_x, along_y), (x, y) = eye.across.tolist(), eye.along.tolist(), eye.iris.tolist()
+    grown, middle = scale / unit, TEXTURE_HALF - 0.5
+    matrix = vector(
+        across_x * grown, along_x * grown, (x - box[0]) * scale - 0.5 - (across_x + along_x) * grown * middle,
+        across_y * grown, along_y * grown, (y - box[1]) * scale - 0.5 - (across_y + along_y) * grown * middle,
+    )  # fmt: skip
+    return matrix.reshape(2, 3), math.hypot(along_x, along_y) * grown
 
-    # The upper lid's shadow lies on white and iris.
+
+def _draw_shadow(shadow: NDArray[np.uint8], eye: Eye, box: Box, scale: int) -> None:
+    """What the upper lid's shadow takes of white and iris, in (h, w, 4) u8; a narrowed eye is darker all over."""
+    darker = 0.22 * smoothstep(*NARROWED, eye.share)
+    red, green, blue = (255 * darker + (1 - darker) * value for value in SHADOW)
+    if darker:
+        cv2.rectangle(shadow, (0, 0), shadow.shape[1::-1], (255 * darker,) * 3, cv2.FILLED)
     depth = eye.down * (0.22 * eye.openness * eye.width)
-    shadow: RgbImage = np.zeros(ball.shape, np.uint8)
-    cover(shadow, np.concatenate([eye.upper - depth, (eye.upper + depth * 1.25)[::-1]]), box, scale, SHADOW)
-    shadow = cv2.blur(shadow, (max(int(0.05 * eye.width * scale), 1) | 1,) * 2)  # type: ignore[assignment]
-    cv2.subtract(ball, cv2.multiply(ball, shadow, scale=1 / 255), ball)
-    if eye.share < NARROWED[0]:
-        cv2.convertScaleAbs(ball, ball, 1 - 0.22 * smoothstep(*NARROWED, eye.share))
-
-    _draw_highlights(ball, face, eye, box, scale)  # type: ignore[arg-type]
-
-    left, top = (x0 - overlay.box[0]) * scale, (y0 - overlay.box[1]) * scale
-    there = np.s_[top : top + size[1], left : left + size[0]]
-    cover(overlay.cover, outline, overlay.box, scale, 255 * alpha)
-    inside = cv2.cvtColor(overlay.cover[there], cv2.COLOR_GRAY2RGB)
-    # What was drawn there before is pale: where it shows through at the edge, the brighter one is as good as both.
-    cv2.max(overlay.rgb[there], cv2.multiply(ball, inside, scale=1 / 255), overlay.rgb[there])
+    outline = np.concatenate([eye.upper - depth, (eye.upper + depth * 1.25)[::-1]])
+    cover(shadow, outline, box, scale, (red, green, blue))
 
 
 def _whole(colour: Colour) -> tuple[int, ...]:
@@ -204,25 +235,31 @@ def _whole(colour: Colour) -> tuple[int, ...]:
     return tuple([2 * int(value / 2 + 0.5) for value in colour.tolist()])
 
 
-def _draw_highlights(ball: RgbImage, face: FaceSketch, eye: Eye, box: Box, scale: int) -> None:
+def _draw_highlights(ball: NDArray[np.uint8], face: FaceSketch, eye: Eye, box: Box, scale: int) -> None:
     """One large light above, one small below on the other side: the same in both eyes, as from one window."""
-    bright = vector(255, 253, 250) * np.float32(clamp(0.62 + face.skin_luma / 400, 0.7, 1.0))
     awake = smoothstep(0.55, 0.85, eye.share)  # light in lowered eyes looks haunted
     if not awake:
         return
-    for across, along, size, strength in HIGHLIGHTS[: 2 if eye.radius > 3.5 else 1]:
-        radius = max(size * eye.radius * (0.6 + 0.4 * awake), 0.7)
-        centre = eye.iris + across * eye.across + along * eye.along
+    bright = clamp(0.62 + face.skin_luma / 400, 0.7, 1.0)
+    light = (255 * bright, 253 * bright, 250 * bright, 0.0)
+    (x, y), (right_x, right_y), (down_x, down_y) = eye.iris.tolist(), eye.right.tolist(), eye.down.tolist()
+    (across_x, across_y), (along_x, along_y), whole = eye.across.tolist(), eye.along.tolist(), eye.radius
+    for across, along, size, strength in HIGHLIGHTS[: 2 if whole > 3.5 else 1]:
+        radius = max(size * whole * (0.6 + 0.4 * awake), 0.7)
+        centre_x, centre_y = x + across * across_x + along * along_x, y + across * across_y + along * along_y
         if along < 0:  # a lowered lid must not put the light out at once: it slides down with it
-            nearest = np.abs((eye.upper - centre) @ eye.right).argmin()
-            room = float((centre - eye.upper[nearest]) @ eye.down)
-            centre = centre + eye.down * clamp(1.15 * radius - room, 0, 0.5 * eye.radius)
-        x, y = centre.tolist()
-        x, y = int((x - box[0]) * scale), int((y - box[1]) * scale)
-        if not (0 <= y < ball.shape[0] and 0 <= x < ball.shape[1]):
+            nearest = np.abs(eye.upper @ eye.right - (centre_x * right_x + centre_y * right_y)).argmin()
+            lid_x, lid_y = eye.upper[nearest].tolist()
+            room = (centre_x - lid_x) * down_x + (centre_y - lid_y) * down_y
+            lower = clamp(1.15 * radius - room, 0, 0.5 * whole)
+            centre_x, centre_y = centre_x + lower * down_x, centre_y + lower * down_y
+        column, row = int((centre_x - box[0]) * scale), int((centre_y - box[1]) * scale)
+        if not (0 <= row < ball.shape[0] and 0 <= column < ball.shape[1]):
             continue
-        under = ball[y, x]  # a light is as good as all of one colour, and so is what it shines through to
-        cover(ball, centre + radius * SPOT, box, scale, (under + strength * awake * (bright - under)).tolist())
+        # A light is as good as all of one colour, and so is what it shines through to.
+        opacity, under = strength * awake, ball[row, column].tolist()
+        colour = tuple([dark + opacity * (lit - dark) for dark, lit in zip(under, light, strict=True)])
+        cover(ball, vector(centre_x, centre_y) + radius * SPOT, box, scale, colour)
 
 
 def _lid_width(face: FaceSketch, eye: Eye, memory: FaceMemory, side: int) -> float:
@@ -231,19 +268,18 @@ def _lid_width(face: FaceSketch, eye: Eye, memory: FaceMemory, side: int) -> flo
     return full * (0.5 + 0.85 * float(memory[f"lashes {side}"]) * face.touch_up.lashes)
 
 
-def _draw_lower_lid(overlay: Overlay, face: FaceSketch, eye: Eye, full: float, alpha: float) -> None:
-    if alpha > 0:
-        widths = (0.30 * full) * LOWER_WIDTHS
-        path = eye.lower[1:16] + eye.down * (0.45 * widths[:, None])  # below the white, which covers it
-        overlay.stroke(path, widths, face.ink + 0.30 * (face.skin - face.ink), 0.45 * alpha)
+def _lower_lid(face: FaceSketch, eye: Eye, full: float, alpha: float) -> Stroke:
+    widths = (0.30 * full) * LOWER_WIDTHS
+    path = eye.lower[1:16] + eye.down * (0.45 * widths[:, None])  # below the white, which covers it
+    return Stroke(path, widths, face.ink + 0.30 * (face.skin - face.ink), 0.45 * alpha)
 
 
-def _draw_upper_lid(overlay: Overlay, face: FaceSketch, eye: Eye, full: float, alpha: float) -> None:
+def _upper_lid(face: FaceSketch, eye: Eye, full: float, alpha: float) -> Stroke:
     ahead = eye.upper[0] - eye.upper[2]
     tail = eye.upper[0] + ahead * (0.05 * eye.width / (length(ahead) + 1e-6)) + eye.down * (0.012 * eye.width)
     path = np.concatenate([tail[None], eye.upper])
     widths = full * LID_WIDTHS
-    overlay.stroke(path - eye.down * (0.25 * widths[:, None]), widths, face.ink, alpha)
+    return Stroke(path - eye.down * (0.25 * widths[:, None]), widths, face.ink, alpha)
 
 
 def _lashes(face: FaceSketch, eye: Eye) -> float:
@@ -273,16 +309,15 @@ def _crease(face: FaceSketch, eye: Eye) -> tuple[float, float, float]:
     return height, slope, smoothstep(0.015, 0.08, quantile(depth, 0.5))
 
 
-def _draw_crease(overlay: Overlay, face: FaceSketch, eye: Eye, memory: FaceMemory, side: int, alpha: float) -> None:
-    """The fold above the upper lid, where the photo has one."""
-    path = eye.upper[3:-2:2]
-    placed = memory[f"crease {side}"]
-    if placed[2] * alpha < 0.03:
-        return
-    lift = np.clip(placed[0] + placed[1] * CREASE_T, CREASE_AT[0], CREASE_AT[-1]) * (1 - 0.25 * CREASE_T**2)
-    line = curve(path - eye.down * (eye.width * lift[:, None]), SAMPLES)
+def _crease_strokes(face: FaceSketch, eye: Eye, placed: Floats, alpha: float) -> list[Stroke]:
+    """The fold above the upper lid, where the photo has one. placed: as `_crease` finds it."""
+    height, slope, strength = placed.tolist()
+    if strength * alpha < 0.03:
+        return []
+    lift = np.clip(height + slope * CREASE_T, CREASE_AT[0], CREASE_AT[-1]) * (1 - 0.25 * CREASE_T**2)
+    line = curve(eye.upper[3:-2:2] - eye.down * (eye.width * lift[:, None]), SAMPLES)
     widths = face.stroke_px(7) * CREASE_WIDTHS
-    overlay.stroke(line, widths, face.ink + 0.22 * (face.skin - face.ink), 0.7 * alpha * float(placed[2]))
+    return [Stroke(line, widths, face.ink + 0.22 * (face.skin - face.ink), 0.7 * alpha * strength)]
 
 
 def _weighted_line(x: Points, y: Points, weight: Points) -> tuple[float, float]:
@@ -301,6 +336,6 @@ def _glasses(canvas: Canvas, lines: GrayImage, box: Box, eyes: list[Eye]) -> Gra
         return None
     own: GrayImage = np.zeros(ink.shape, np.uint8)
     for eye in eyes:
-        cover(own, np.concatenate([eye.upper, eye.lower[::-1]]), box, 1, 255)
+        cover(own, eye.outline, box, 1, 255)
     own = softened(own, 0.02 * max(eye.width for eye in eyes))  # type: ignore[assignment]
     return cv2.subtract(ink, cv2.convertScaleAbs(own, alpha=1.6))  # type: ignore[return-value]

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.ink.canvas import Canvas, curve
+from realtime.ink.canvas import Canvas, Stroke, curve
 from realtime.ink.face import FaceSketch
 from realtime.ink.measure import Floats, Points, length, luma, middle_colour, smoothstep, smoothsteps, vector
 from realtime.ink.memory import FaceMemory
@@ -82,8 +82,9 @@ def draw_glasses(canvas: Canvas, lines: GrayImage, face: FaceSketch, memory: Fac
     lost = np.concatenate([_calm(1 - inked[:2]), 1 - inked[2:]])
     for side, rim in enumerate(rims):
         widths = (full * (0.3 + 0.7 * smoothsteps(0.02, 0.10, shape[2 + side])) * lost[side])[closed]
-        canvas.stroke(rim, np.interp(np.arange(4 * RAYS + 1) / 4, np.arange(RAYS + 1), widths), colour, alpha)
-    canvas.stroke(bridge, 0.85 * full * lost[2], colour, alpha)
+        widths = np.interp(np.arange(4 * RAYS + 1) / 4, np.arange(RAYS + 1), widths)
+        canvas.stroke(Stroke(rim, widths, colour, alpha))
+    canvas.stroke(Stroke(bridge, 0.85 * full * lost[2], colour, alpha))
 
 
 def _inked(lines: GrayImage, points: Points, reach_px: float) -> Floats:

@@ -17,11 +17,13 @@ from realtime.ink.canvas import (
     Box,
     Canvas,
     Overlay,
+    Stroke,
     blend,
     box_of,
     cover,
     coverage,
     curve,
+    ribbons,
     soft_coverage,
     softened,
 )
@@ -119,12 +121,14 @@ def draw_mouth(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
     box = box_of(np.concatenate([line, lower, face.points[LIPS_OUTER_BOTTOM]]), 0.03 * face.width + 2, canvas.rgb.shape)
     if box is None:
         return
-    strokes = Overlay(box)
-    _draw_lip_shadow(strokes, face, alpha)
+    strokes = [_lip_shadow(face, alpha)]
     if ajar > 0.05:
-        strokes.stroke(lower, full * LOWER_WIDTHS, ink + 0.5 * (lip - ink), 0.6 * alpha * ajar)
-    strokes.stroke(line, full * (1 - 0.3 * ajar) * LINE_WIDTHS, ink, (0.7 + 0.25 * strength) * alpha)
-    strokes.put_on(canvas.rgb)
+        strokes.append(Stroke(lower, full * LOWER_WIDTHS, ink + 0.5 * (lip - ink), 0.6 * alpha * ajar))
+    strokes.append(Stroke(line, full * (1 - 0.3 * ajar) * LINE_WIDTHS, ink, (0.7 + 0.25 * strength) * alpha))
+    overlay = Overlay(box)
+    for shape in ribbons(strokes):
+        overlay.fill(*shape)
+    overlay.put_on(canvas.rgb)
 
 
 def _width(face: FaceSketch) -> float:
@@ -363,10 +367,8 @@ def _calm(bands: Points) -> NDArray[np.float32]:
     return cv2.sepFilter2D(middle, -1, CALMING, ONE, borderType=cv2.BORDER_REPLICATE)
 
 
-def _draw_lip_shadow(strokes: Overlay, face: FaceSketch, alpha: float) -> None:
+def _lip_shadow(face: FaceSketch, alpha: float) -> Stroke:
     """One small stroke below the lower lip, where its shadow falls."""
-    if face.detail < 0.01:
-        return
     path = curve(face.points[LIPS_OUTER_BOTTOM[3:-3]], 13)[3:-3] + face.down * np.float32(0.018 * face.width)
     colour = face.ink + np.float32(0.55) * (face.skin - face.ink)
-    strokes.stroke(path, face.stroke_px(1) * SHADOW_WIDTHS, colour, 0.4 * alpha * face.detail)
+    return Stroke(path, face.stroke_px(1) * SHADOW_WIDTHS, colour, 0.4 * alpha * face.detail)

@@ -104,7 +104,8 @@ class LandmarkNetwork:
             self._request: Any = self._compiled(task).create_infer_request()
         except (RuntimeError, OSError, KeyError, zipfile.BadZipFile) as error:
             raise EngineError(f"OpenVINO cannot load the landmark network in {task.name}: {error}") from error
-        self._planes = list(self._request.get_input_tensor().data[0])
+        unseen = np.empty((self.side, self.side), np.uint8)
+        self._planes = [*self._request.get_input_tensor().data[0], unseen]
         self._given = [self._request.get_output_tensor(number) for number in range(2)]
 
     def _compiled(self, task: Path) -> Any:
@@ -126,12 +127,17 @@ class LandmarkNetwork:
             network.reshape([1, self.side, self.side, 3])
             return rearranged(network, Path(folder))
 
-    def run(self, rgb: RgbImage) -> tuple[NDArray[np.float32], float]:
-        """(256, 256, 3) RGB u8 to landmarks (478, 3) f32 in its pixels, and how sure it is of a face, 0..1."""
-        cv2.split(rgb, self._planes)
+    def run(self, picture: RgbImage) -> tuple[NDArray[np.float32], float]:
+        """Landmarks (478, 3) f32 in the picture's pixels, and how sure it is of a face, 0..1.
+
+        picture: (256, 256, 3 or 4) u8, RGB first. The landmarks are overwritten by the next run.
+        """
+        if picture.shape[:2] != (self.side, self.side):
+            raise ValueError(f"a picture of {picture.shape[:2]}, not {self.side} pixels square")
+        cv2.split(picture, self._planes[: picture.shape[2]])
         self._request.infer(share_inputs=True, share_outputs=True)
         points, logit = (tensor.data for tensor in self._given)
-        return points.reshape(-1, 3).copy(), 0.5 + 0.5 * math.tanh(logit.item() / 2)
+        return points.reshape(-1, 3), 0.5 + 0.5 * math.tanh(logit.item() / 2)
 
 
 def _hints(floats: str, threads: int) -> dict[str, Any]:

@@ -36,88 +36,91 @@ class Network(Protocol):
 
     side: int
 
-    def run(self, rgb: RgbImage) -> tuple[Points, float]:
-        """Landmarks in pixels of a square picture, and how sure it is, 0..1."""
+    def run(self, picture: RgbImage) -> tuple[Points, float]:
+        """Landmarks in pixels of a square picture, and how sure it is, 0..1.
+
+        picture: (side, side, 3 or 4), RGB first. The landmarks may be overwritten by the next run.
+        """
 
 
-class _Box(NamedTuple):
-    """The middle of what lies around landmarks, and its longer side, at least 1."""
+class Place(NamedTuple):
+    """Where a face is looked for, in pixels of the frame.
+
+    x, y: the middle of the landmarks' box. longer: its longer side, at least 1. across, down: the way from the outer
+    corner of the right eye to that of the left one.
+    """
 
     x: float
     y: float
     longer: float
+    across: float
+    down: float
 
 
-def follow(network: Network, rgb: RgbImage, around: Points, dt_s: float) -> tuple[Points, Points] | None:
+def place_of(landmarks: Points) -> Place:
+    """Where a face of these (478, 3) landmarks is."""
+    columns = landmarks.T.copy()  # along which NumPy is six times as fast
+    (left, top, _), (right, bottom, _) = columns.min(axis=1).tolist(), columns.max(axis=1).tolist()
+    across, down, _ = (landmarks[LEFT_EYE_CORNER] - landmarks[RIGHT_EYE_CORNER]).tolist()
+    return Place((left + right) / 2, (top + bottom) / 2, max(right - left, bottom - top, 1.0), across, down)
+
+
+def follow(network: Network, rgb: RgbImage, around: Place, dt_s: float) -> tuple[Points, Place] | None:
     """A face's (478, 3) landmarks in pixels of the frame, z in the same unit, and what to look around next.
 
     None where there is no face any more. around: of this frame's pixels, what it said in the frame `dt_s` before, or a
-    new face's landmarks. What comes next is near the face, but calm.
+    new face's place. What comes next is near the face, but calm.
     """
-    box = _box(around)
-    now = _look(network, rgb, around, box)
-    if now is None:
+    seen = _look(network, rgb, around)
+    if seen is None:
         return None
-    found = _box(now)
-    if _jumped(box, found):
-        now = _look(network, rgb, now, found)
-        if now is None:
-            return None
-        if _jumped(box, _box(now)):
-            return now, now
-    share = np.float32(-math.expm1(-max(dt_s, 0.0) / AROUND_TAU_S))
-    return now, around + share * (now - around)
+    if _jumped(around, seen[1]):
+        seen = _look(network, rgb, seen[1])
+        if seen is None or _jumped(around, seen[1]):
+            return seen
+    landmarks, now = seen
+    share = -math.expm1(-max(dt_s, 0.0) / AROUND_TAU_S)
+    return landmarks, Place(*(old + share * (new - old) for old, new in zip(around, now, strict=True)))
 
 
-def _look(network: Network, rgb: RgbImage, around: Points, box: _Box) -> Points | None:
-    """The landmarks that the network sees in the square around these, whose box this is."""
-    to_frame = _square(around, box, network.side)
-    (a, b, x), (c, d, y) = to_frame
-    centred = np.array([[a, b, x + (a + b - 1) / 2], [c, d, y + (c + d - 1) / 2]])  # OpenCV's places are pixel centres
+def _look(network: Network, rgb: RgbImage, around: Place) -> tuple[Points, Place] | None:
+    """The landmarks that the network sees in the square around this place, and their own place."""
+    (a, b, x), (c, d, y) = square(around, network.side)
+    centred = [[a, b, x + (a + b - 1) / 2], [c, d, y + (c + d - 1) / 2]]  # OpenCV's places are pixel centres
     points, sure = network.run(_cut(rgb, centred, network.side))
-    if sure < SURE or not math.isfinite(points.sum()):
+    if sure < SURE:
         return None
     with_depth = np.array([[a, b, 0, x], [c, d, 0, y], [0, 0, math.hypot(a, c), 0]])
-    return np.asarray(cv2.transform(points[None], with_depth)[0], np.float32)
+    landmarks = cv2.transform(points[None], with_depth)[0]
+    now = place_of(landmarks)
+    return (landmarks, now) if math.isfinite(now.x + now.y) else None
 
 
-def _cut(rgb: RgbImage, to_frame: NDArray[np.float64], side: int) -> RgbImage:
-    """(side, side, 3): the square that this (2, 3) map leads to; outside of the frame its edge is repeated."""
+def _cut(rgb: RgbImage, to_frame: list[list[float]], side: int) -> RgbImage:
+    """(side, side, 3 or 4): the square that this (2, 3) map leads to; outside of the frame its edge is repeated."""
     how: dict[str, int] = {"flags": cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, "borderMode": cv2.BORDER_REPLICATE}
-    (a, b, x), (c, d, y) = to_frame.tolist()
+    (a, b, x), (c, d, y) = to_frame
     half, (height, width) = side / 2, rgb.shape[:2]
     across, down = half * (abs(a) + abs(b)), half * (abs(c) + abs(d))
     if max(across, down) > MOST_REACH * side:
-        return cv2.warpAffine(rgb, to_frame, (side, side), **how)
+        return cv2.warpAffine(rgb, np.array(to_frame), (side, side), **how)
     # Four channels are warped in less than half of the time of three, so what is needed gets a fourth.
-    x, y = x + half * (a + b), y + half * (c + d)
-    left, top = min(max(int(x - across) - 1, 0), width - 1), min(max(int(y - down) - 1, 0), height - 1)
-    right, bottom = min(max(int(x + across) + 3, left + 1), width), min(max(int(y + down) + 3, top + 1), height)
+    mid_x, mid_y = x + half * (a + b), y + half * (c + d)
+    left, top = min(max(int(mid_x - across) - 1, 0), width - 1), min(max(int(mid_y - down) - 1, 0), height - 1)
+    right, bottom = min(max(int(mid_x + across) + 3, left + 1), width), min(max(int(mid_y + down) + 3, top + 1), height)
     rgba = cv2.cvtColor(rgb[top:bottom, left:right], cv2.COLOR_RGB2RGBA)
-    to_part = to_frame - ((0, 0, left), (0, 0, top))
-    return cv2.cvtColor(cv2.warpAffine(rgba, to_part, (side, side), **how), cv2.COLOR_RGBA2RGB)
+    return cv2.warpAffine(rgba, np.array([[a, b, x - left], [c, d, y - top]]), (side, side), **how)
 
 
-def _box(landmarks: Points) -> _Box:
-    columns = landmarks.T.copy()  # along which NumPy is six times as fast
-    (left, top, _), (right, bottom, _) = columns.min(axis=1).tolist(), columns.max(axis=1).tolist()
-    return _Box((left + right) / 2, (top + bottom) / 2, max(right - left, bottom - top, 1.0))
-
-
-def _jumped(before: _Box, now: _Box) -> bool:
+def _jumped(before: Place, now: Place) -> bool:
     return max(abs(now.x - before.x), abs(now.y - before.y)) > JUMPED * before.longer
 
 
-def square_around(landmarks: Points, side: int) -> Points:
+def square(around: Place, side: int) -> list[list[float]]:
     """The (2, 3) affine map from a square of `side` pixels, upright around the face, to the frame."""
-    return np.array(_square(landmarks, _box(landmarks), side), np.float32)
-
-
-def _square(landmarks: Points, box: _Box, side: int) -> list[list[float]]:
-    across, down, _ = (landmarks[LEFT_EYE_CORNER] - landmarks[RIGHT_EYE_CORNER]).tolist()
-    angle, scale, half = math.atan2(down, across), AROUND * box.longer / side, side / 2
+    angle, scale, half = math.atan2(around.down, around.across), AROUND * around.longer / side, side / 2
     cos, sin = math.cos(angle) * scale, math.sin(angle) * scale
-    return [[cos, -sin, box.x - half * (cos - sin)], [sin, cos, box.y - half * (sin + cos)]]
+    return [[cos, -sin, around.x - half * (cos - sin)], [sin, cos, around.y - half * (sin + cos)]]
 
 
 def pose_of(landmarks: Points) -> Points:

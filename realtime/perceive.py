@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from realtime.beside import Beside
 from realtime.errors import ModelFileError
-from realtime.follow import Network, Points, follow, pose_of
+from realtime.follow import Network, Place, follow, place_of, pose_of
 from realtime.landmarks import FACE_OVAL
 from realtime.types import Face, Frame, Mask, RgbImage, Scene, Size, read_only
 
@@ -52,10 +52,10 @@ class _View:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A face that is followed, and the landmarks around which it is looked for next."""
+    """A face that is followed, and where it is looked for next."""
 
     face: Face
-    around: Points
+    around: Place
 
 
 class Perceiver:
@@ -129,8 +129,7 @@ class Perceiver:
         elif self._is_time_to_look(frame.t):
             self._look_for_others(frame)
         if self._network is not None:
-            before = {id(known.face): known for known in followed}
-            self._known = tuple(before.get(id(face), _Known(face, face.landmarks)) for face in faces)
+            self._known = _known_of(faces, followed)
         return Scene(frame, person, faces)
 
     def _is_time_to_look(self, t: float) -> bool:
@@ -146,8 +145,7 @@ class Perceiver:
             if seen is not None:
                 now, around = seen
                 found.append(_Known(_followed_face(now), around))
-        kept = _distinct([known.face for known in found])
-        return [known for known in found if any(known.face is face for face in kept)]
+        return list(_known_of(_distinct([known.face for known in found]), found))
 
     def _look_for_others(self, frame: Frame) -> None:
         """Beside all other work: who is found is known from the next frame on."""
@@ -165,9 +163,8 @@ class Perceiver:
             return
         if faces and self._view is not None and _leaves(faces[0], self._view, size):
             self._view = _view_around(faces[0], size)
-        known = {id(known.face): known for known in self._known}
         distinct = sorted(_distinct([*(known.face for known in self._known), *faces]), key=_height, reverse=True)
-        self._known = tuple(known.get(id(face), _Known(face, face.landmarks)) for face in distinct[: self._max_faces])
+        self._known = _known_of(distinct[: self._max_faces], self._known)
 
     def _found(self, frame: Frame, followed: tuple[Face, ...]) -> tuple[Face, ...]:
         """What MediaPipe sees; a face that is followed stays as it is followed."""
@@ -360,6 +357,12 @@ def _followed_face(landmarks: NDArray[np.float32]) -> Face:
     return Face(read_only(landmarks), None, read_only(pose_of(landmarks)))
 
 
+def _known_of(faces: Sequence[Face], known: Sequence[_Known]) -> tuple[_Known, ...]:
+    """Each face as it is known, or as a new one."""
+    by_face = {id(each.face): each for each in known}
+    return tuple(by_face.get(id(face)) or _Known(face, place_of(face.landmarks)) for face in faces)
+
+
 def _height(face: Face) -> float:
     return float(np.ptp(face.landmarks[FACE_OVAL, 1]))
 
@@ -370,6 +373,8 @@ def _centre(face: Face) -> NDArray[np.float32]:
 
 def _distinct(faces: list[Face]) -> list[Face]:
     """One of each: a face that was followed and found anew can come back twice."""
+    if len(faces) < 2:
+        return faces
     kept: list[Face] = []
     for face in faces:
         near = 0.4 * _height(face)

@@ -19,8 +19,8 @@ from realtime.landmarks import (
     gaze_offset,
     mouth_opening,
 )
-from realtime.perceive import EVERYWHERE, Perceiver
-from realtime.types import Frame, Scene
+from realtime.perceive import EVERYWHERE, SQUARE_MASK, WIDE_MASK, Perceiver, _shrunk
+from realtime.types import Frame, Scene, Size
 
 PORTRAIT = astronaut()  # 512x512, a face of 105 px, nose tip at (223, 127)
 PORTRAIT_FACE_PX = 105
@@ -106,6 +106,20 @@ def test_person_mask(perceive: Perceiver) -> None:
     assert see(perceive, PORTRAIT).person is EVERYWHERE
     perceive.mask_wanted = True
     assert see(perceive, PORTRAIT).person[15, 160] < 0.1
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "size"),
+    [(1280, 720, WIDE_MASK), (1920, 1080, WIDE_MASK), (720, 1280, SQUARE_MASK), (300, 168, WIDE_MASK)],
+)
+def test_a_noisy_frame_is_shrunk_for_the_mask_as_by_averaging(width: int, height: int, size: Size) -> None:
+    portrait = cv2.resize(PORTRAIT, (width, height), interpolation=cv2.INTER_AREA)
+    noise = np.random.default_rng(0).normal(0, 40, portrait.shape)
+    picture = np.clip(portrait + noise, 0, 255).astype(np.uint8)
+    small = _shrunk(Frame(picture, 0.0, 0.0, 0), size)
+    mean = cv2.resize(picture, (size.width, size.height), interpolation=cv2.INTER_AREA)
+    assert small.shape == mean.shape
+    assert cv2.absdiff(small, mean).mean() < 7, "of 255; single pixels instead of means: 17 and more"
 
 
 def test_values_are_read_only(perceive: Perceiver) -> None:

@@ -31,6 +31,12 @@ TONE_COLUMNS, HARD_ROWS = 2048, 32  # of the table of tones: eighths of a level,
 LEAST_DEPTH = 0.05  # of lines, below which what luma keeps does not tell how much ink there is
 MOST_SIMPLIFIED_PX = 15
 
+# Luma is sharpened by so much of what a box of so many pixels of the picture takes away. An edge between black and
+# white goes beyond both, to be cut off after enlarging: luma in half of the units, from black at this on, has room.
+SHARPENED, SHARPENED_PX = 1.5, 7
+_ROOM, _BLACK = 2, 65536 // 4
+SMALL_FROM = 1.6  # times as large as the layers: from here on they are sharpened before they are enlarged
+
 _LUMA = np.array([0.299, 0.587, 0.114])
 _TO_YCRCB = np.stack(  # as OpenCV's, whose own conversion takes three times as long
     [
@@ -39,9 +45,8 @@ _TO_YCRCB = np.stack(  # as OpenCV's, whose own conversion takes three times as 
         np.append(0.564 * (np.array([0, 0, 1]) - _LUMA), NEUTRAL),
     ]
 )
-# luma comes in 1/128 of a level; half a level more, for what is below one is cut off
-_TO_RGB = np.array([[2, 1.403, 0], [2, -0.714, -0.344], [2, 0, 1.773]])
-_TO_RGB = np.column_stack([_TO_RGB, FINE / 2 - NEUTRAL * _TO_RGB[:, 1:].sum(axis=1)])
+_TO_RGB = np.array([[2, 1.403, 0], [2, -0.714, -0.344], [2, 0, 1.773]])  # luma comes in 1/128 of a level
+_TO_RGB = np.column_stack([_TO_RGB, -NEUTRAL * _TO_RGB[:, 1:].sum(axis=1)])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,7 +118,8 @@ def draw_layers(layers: Layers, size: Size, finish: Finish) -> tuple[RgbImage, G
     local extremes of the small picture, so that edges get steep but no halo appears), stepped by a table, and ink is
     put on top. Where the small luma hardly varies (pale walls) steps are soft.
 
-    All of it is in parts of a level: of whole levels, sharpening and steps make contours that crawl as things move.
+    All of it is in parts of a level: of whole levels, sharpening and steps make contours that crawl as things move,
+    and planes that are each rounded before they are added flicker by a tenth more.
     """
     to = (size.width, size.height)
     planes = cv2.split(cv2.transform(fine_levels(_simplified(layers.flat, finish)), _TO_YCRCB))
@@ -121,17 +127,10 @@ def draw_layers(layers: Layers, size: Size, finish: Finish) -> tuple[RgbImage, G
     ink = fine_levels(_grown(layers.ink, finish), INK_FINE)
     tones, line_keep, lines = _picture_tables(finish)
 
-    around = np.ones((5, 5), np.uint8)
-    low, high = cv2.erode(luma, around), cv2.dilate(luma, around)
-    large = cv2.resize(luma, to, interpolation=cv2.INTER_LINEAR)
-    large = cv2.addWeighted(large, 2.5, cv2.blur(large, (7, 7)), -1.5, 0)
-    large = cv2.max(large, cv2.resize(low, to, interpolation=cv2.INTER_LINEAR))
-    large = cv2.min(large, cv2.resize(high, to, interpolation=cv2.INTER_LINEAR))
-
-    variation = cv2.subtract(cv2.dilate(high, around), cv2.erode(low, around))  # within 9x9
-    hard = cv2.blur(cv2.LUT(variation, hard_table()), (7, 7))
-    row = cv2.resize(cv2.addWeighted(hard, (HARD_ROWS - 1) / 65535, hard, 0, 0), to, interpolation=cv2.INTER_LINEAR)
-    place = cv2.addWeighted(large, TONE_COLUMNS / 65536, row, TONE_COLUMNS, 0)
+    roomy = cv2.addWeighted(luma, 1 / _ROOM, luma, 0, _BLACK)
+    row = cv2.resize(_hardness(roomy), to, interpolation=cv2.INTER_LINEAR)
+    column = TONE_COLUMNS * _ROOM / 65536
+    place = cv2.addWeighted(_sharp(roomy, to), column, row, TONE_COLUMNS, -_BLACK * column)
     tone = cv2.GaussianBlur(cv2.LUT(place, tones), (3, 3), 0.6).view(np.uint16)
 
     large_ink = cv2.resize(ink, to, interpolation=cv2.INTER_CUBIC)
@@ -144,12 +143,45 @@ def draw_layers(layers: Layers, size: Size, finish: Finish) -> tuple[RgbImage, G
             tint = cv2.LUT(luma, tint_tables(finish)[index])
             values, vivid = cv2.addWeighted(values, vivid, tint, 1, -NEUTRAL * vivid), 1.0
         chroma[index] = cv2.resize(_faded(values, keep, NEUTRAL, vivid), to, interpolation=cv2.INTER_LINEAR)
-    fine = cv2.transform(cv2.merge([tone, *chroma]), _TO_RGB)
-    rgb = np.empty(fine.shape, np.uint8)
-    np.right_shift(fine, 8, out=rgb, casting="unsafe")
+    rgb = cv2.convertScaleAbs(cv2.transform(cv2.merge([tone, *chroma]), _TO_RGB), alpha=1 / FINE)
     if finish.ink_depth < LEAST_DEPTH:
         return rgb, cv2.LUT(large_ink, lines)
     return rgb, cv2.convertScaleAbs(large_keep, alpha=-255 / 65535 / finish.ink_depth, beta=255 / finish.ink_depth)
+
+
+def _sharp(luma: FineImage, to: tuple[int, int]) -> FineImage:
+    """Enlarged and sharpened, within the extremes of 5x5 small pixels around."""
+    around = np.ones((5, 5), np.uint8)
+    scale = to[0] / luma.shape[1]
+    if scale < SMALL_FROM:
+        large = cv2.resize(luma, to, interpolation=cv2.INTER_LINEAR)
+        soft = cv2.blur(large, (SHARPENED_PX, SHARPENED_PX))
+        large = cv2.addWeighted(large, 1 + SHARPENED, soft, -SHARPENED, 0)
+    else:
+        by_3, by_5 = boxes(scale)
+        share = by_3 / (by_3 + by_5)
+        soft = cv2.addWeighted(cv2.blur(luma, (3, 3)), share, cv2.blur(luma, (5, 5)), 1 - share, 0)
+        sharp = cv2.addWeighted(luma, 1 + by_3 + by_5, soft, -by_3 - by_5, 0)
+        large = cv2.resize(sharp, to, interpolation=cv2.INTER_LINEAR)
+    large = cv2.max(large, cv2.resize(cv2.erode(luma, around), to, interpolation=cv2.INTER_LINEAR))
+    return cv2.min(large, cv2.resize(cv2.dilate(luma, around), to, interpolation=cv2.INTER_LINEAR))
+
+
+def boxes(scale: float) -> tuple[float, float]:
+    """How much of what boxes of 3 and of 5 pixels take away sharpens as one of `SHARPENED_PX` does `scale` times as
+    large: the second and fourth moments are the same.
+    """
+    second, fourth = SHARPENED * 4 / scale**2, SHARPENED * 28 / scale**4
+    by_5 = (fourth - second) / 4.8
+    return 1.5 * second - 3 * by_5, by_5
+
+
+def _hardness(luma: FineImage) -> FineImage:
+    """At half size: the row of the table of tones for a place, by how much luma varies within some 9 pixels."""
+    half = ((luma.shape[1] + 1) // 2, (luma.shape[0] + 1) // 2)
+    small = cv2.resize(luma, half, interpolation=cv2.INTER_AREA)
+    variation = cv2.morphologyEx(small, cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8))
+    return cv2.blur(cv2.LUT(variation, _hard_rows()), (3, 3))
 
 
 def fine_levels(levels: Levels, units: int = FINE) -> FineImage:
@@ -244,6 +276,13 @@ def _grey(lightness: NDArray[np.floating]) -> NDArray[np.float32]:
 def hard_table() -> FineTable:
     """How hard tone steps may be, by how much the luma varies nearby: 0 on a pale wall, 65535 across an edge."""
     return _to_u16(65535 * _smoothstep(0.03, 0.12))
+
+
+@lru_cache(maxsize=1)
+def _hard_rows() -> FineTable:
+    """The same as rows of the table of tones, by roomy luma."""
+    hard = hard_table()[np.minimum(np.arange(65536) * _ROOM, 65535)]
+    return ((HARD_ROWS - 1) / 65535 * hard + 0.5).astype(np.uint16)
 
 
 def _smoothstep(low: float, high: float) -> NDArray[np.float32]:

@@ -2,10 +2,13 @@ from itertools import pairwise
 
 import cv2
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike
+from skimage.data import astronaut
 
+import realtime.layers
 from realtime.layers import Finish, Layers, draw_layers
 from realtime.stylize import with_strength
 from realtime.types import Size
@@ -84,6 +87,25 @@ def test_an_edge_is_steeper_than_plain_enlarging_makes_it() -> None:
     assert np.abs(np.diff(drawn)).max() > 1.25 * np.abs(np.diff(plain)).max()
     assert drawn.min() >= drawn[:40].min(), "no dark halo beside the edge"
     assert drawn.max() <= drawn[88:].max(), "no bright halo beside the edge"
+
+
+@pytest.mark.parametrize("size", [Size(440, 440), Size(512, 512)])
+def test_sharpening_before_enlarging_is_that_after_it(size: Size, monkeypatch: pytest.MonkeyPatch) -> None:
+    flat = cv2.GaussianBlur(cv2.resize(astronaut(), (256, 256), interpolation=cv2.INTER_AREA), (7, 7), 1.3)
+    shown = Layers(flat, np.zeros((256, 256), np.uint8))
+    before = draw_layers(shown, size, Finish())[0].astype(int)
+    monkeypatch.setattr(realtime.layers, "SMALL_FROM", np.inf)
+    apart = np.abs(draw_layers(shown, size, Finish())[0] - before)
+    assert apart.max() > 0
+    assert np.mean(apart > 2) < 0.003
+
+
+@pytest.mark.parametrize("width", [96, 128, 256])
+def test_between_black_and_white_an_edge_is_as_steep(width: int) -> None:
+    step = np.zeros((48, 64, 1))
+    step[:, 32:] = 215
+    drawn = draw_layers(layers(20 + step), Size(width, 96), Finish(tone_share=0, black=0, white=1))[0][48, :, 0]
+    assert np.count_nonzero((drawn > 24) & (drawn < 231)) <= max(2, width / 64)
 
 
 @given(st.floats(0, 1))

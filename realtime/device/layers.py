@@ -15,7 +15,17 @@ from torch.nn import functional
 
 from realtime.colours import colour_table, tint_tables
 from realtime.device.resample import box_blurred, highest, lowest, resized, softened
-from realtime.layers import FINE, Finish, finish_tables, hard_table, line_level
+from realtime.layers import (
+    FINE,
+    SHARPENED,
+    SHARPENED_PX,
+    SMALL_FROM,
+    Finish,
+    boxes,
+    finish_tables,
+    hard_table,
+    line_level,
+)
 from realtime.types import Size
 
 Tensor = Any
@@ -74,11 +84,19 @@ def drawn(
     keep = _looked_up(finish[:, _INK], ink_small)[1:2]
     chroma = _looked_up(finish[:, _VIVID], chroma) + _looked_up(finish[:, _TINTS], y)[:, 0][None]
     chroma = (chroma - 128) * keep
-    hard = box_blurred(_looked_up(finish[:, _HARD], highest(y, 9) - lowest(y, 9)), 7)
+    half = functional.interpolate(y, ((y.shape[2] + 1) // 2, (y.shape[3] + 1) // 2), mode="area")
+    hard = box_blurred(_looked_up(finish[:, _HARD], highest(half, 5) - lowest(half, 5)), 3)
 
-    large = resized(torch.cat([y, lowest(y, 5), highest(y, 5), hard, chroma], 1), size)
-    y, low, high, hard, red, blue = large.split(1, dim=1)
-    y = (y * 2.5 - box_blurred(y, 7) * 1.5).maximum(low).minimum(high)
+    scale = size.width / y.shape[3]
+    low, high = lowest(y, 5), highest(y, 5)
+    if scale >= SMALL_FROM:
+        by_3, by_5 = boxes(scale)
+        y = y * (1 + by_3 + by_5) - by_3 * box_blurred(y, 3) - by_5 * box_blurred(y, 5)
+    y, low, high, red, blue = resized(torch.cat([y, low, high, chroma], 1), size).split(1, dim=1)
+    hard = resized(hard, size)
+    if scale < SMALL_FROM:
+        y = y * (1 + SHARPENED) - box_blurred(y, SHARPENED_PX) * SHARPENED
+    y = y.maximum(low).minimum(high)
     stepped, soft = _looked_up(finish[:, _TONE], y).split(1)
     y = softened(soft + (stepped - soft) * hard, 3, 0.6)
 

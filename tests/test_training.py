@@ -118,12 +118,48 @@ def test_too_much_light_burns_out_and_a_lamp_at_one_side_colours_it(rng: np.rand
 
 
 def test_batches_pair_what_is_seen_with_its_layers(rng: np.random.Generator) -> None:
-    x, y = next(batches([_example(rng)], 96, 6, rng))
+    x, y, steps = next(batches([_example(rng)], 96, 6, rng))
     assert x.shape == (6, 96, 96, 3)
     assert y.shape == (6, 96, 96, 4)
+    assert steps.shape == (3, 2)
     assert x.dtype == y.dtype == np.uint8
     for seen, layers in zip(x, y, strict=True):
         assert np.corrcoef(seen.mean(2).ravel(), layers[..., :3].mean(2).ravel())[0, 1] > 0.6
+
+
+def test_batches_show_each_place_twice_a_step_apart(rng: np.random.Generator) -> None:
+    pairs = batches([_example(rng)], 96, 8, rng)
+    moved = set()
+    for _ in range(4):
+        x, y, steps = next(pairs)
+        for place, (down, right) in enumerate(steps):
+            first, second = (
+                _overlap(one, down, right, sign) for one, sign in zip(y[2 * place :][:2], (1, -1), strict=True)
+            )
+            assert np.array_equal(first, second)
+            seen = [_overlap(one, down, right, sign) for one, sign in zip(x[2 * place :][:2], (1, -1), strict=True)]
+            assert np.corrcoef(seen[0].ravel(), seen[1].ravel())[0, 1] > 0.6
+            moved.add((int(down), int(right)))
+    assert len(moved) > 8
+
+
+def _overlap(picture: np.ndarray, down: int, right: int, sign: int) -> np.ndarray:
+    """What two crops share of the first (sign 1), or of the second, a step further on."""
+    height, width = picture.shape[:2]
+    top, left = max(0, sign * down), max(0, sign * right)
+    return picture[top : height - max(0, -sign * down), left : width - max(0, -sign * right)]
+
+
+def test_a_drawing_that_moves_along_is_steady_and_one_that_does_not_is_not(rng: np.random.Generator) -> None:
+    torch = pytest.importorskip("torch")
+    from training.train import unsteadiness
+
+    whole = torch.from_numpy(rng.normal(size=(4, 80, 80)).astype(np.float32))
+    steps = np.array([[5, -3]])
+    first, second = whole[:, 10:74, 10:74], whole[:, 15:79, 7:71]
+    along, apart = torch.stack([first, second]), torch.stack([first, first])
+    assert unsteadiness(along[:, :3], along[:, 3:], steps) < 1e-6
+    assert unsteadiness(apart[:, :3], apart[:, 3:], steps) > 0.3
 
 
 def test_held_out_photos_are_told_by_their_place_in_the_folder(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ HOLD_OUT_EVERY = 15  # the 1st, 16th, ... photo by name is never trained on
 CLIP_STEP = 10  # every tenth frame of a clip
 FACE_MARGIN_PX = 16  # a stored face is this much larger on each side than the crop: room for shifts of 6 %
 CONTEXT_PX = 48  # the teacher sees this much more around it
+STEP_MOST_PX = 12  # that something moves from one frame of a camera to the next
 SIDE_MIN_PX = 208  # of a drawn picture: a training crop must fit in
 PHOTO_MIN_PX = 64
 FACE_PX = (80, 240)  # how high a webcam frame 640 wide shows a face
@@ -331,19 +332,29 @@ def load(folder: Path, jobs: Sequence[Job]) -> list[Example]:
 
 def batches(
     examples: Sequence[Example], side_px: int, size: int, rng: np.random.Generator
-) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-    """Endless (input (n, side, side, 3), layers (n, side, side, 4)) pairs, u8: random crops, half of them mirrored."""
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.intp]]]:
+    """Endless (input (n, side, side, 3), layers (n, side, side, 4), steps (n / 2, 2)), u8: random crops, half of them
+    mirrored.
+
+    Each two that follow one another show one place as two frames of a camera do: with noise of their own, the second
+    taken a step, down and right in pixels of the crop, further on. `size` is even.
+    """
     area = np.array([e.ink.size for e in examples], np.float64)
     share = np.cumsum(area**0.5) / np.sum(area**0.5)  # large pictures have more to show
     while True:
         x = np.empty((size, side_px, side_px, 3), np.uint8)
         y = np.empty((size, side_px, side_px, 4), np.uint8)
-        for i in range(size):
+        steps = np.empty((size // 2, 2), np.intp)
+        for place in range(size // 2):
             example = examples[min(int(np.searchsorted(share, rng.random())), len(examples) - 1)]
-            top = int(rng.integers(example.ink.shape[0] - side_px + 1))
-            left = int(rng.integers(example.ink.shape[1] - side_px + 1))
-            cut = np.s_[top : top + side_px, left : left + side_px]
-            to = np.s_[:, ::-1] if rng.random() < 0.5 else np.s_[:, :]
-            x[i] = normalised(example.photo[cut], example.whole, Degradation.random(rng), rng)[to]
-            y[i, ..., :3], y[i, ..., 3] = example.flat[cut][to], example.ink[cut][to]
-        yield x, y
+            rooms = np.array(example.ink.shape) - side_px
+            first = rng.integers(rooms + 1)
+            second = np.clip(first + rng.integers(-STEP_MOST_PX, STEP_MOST_PX + 1, 2), 0, rooms)
+            camera, mirrored = Degradation.random(rng), rng.random() < 0.5
+            to = np.s_[:, ::-1] if mirrored else np.s_[:, :]
+            for i, (top, left) in enumerate((first, second), 2 * place):
+                cut = np.s_[top : top + side_px, left : left + side_px]
+                x[i] = normalised(example.photo[cut], example.whole, camera, rng)[to]
+                y[i, ..., :3], y[i, ..., 3] = example.flat[cut][to], example.ink[cut][to]
+            steps[place] = (second - first) * (1, -1 if mirrored else 1)
+        yield x, y, steps

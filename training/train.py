@@ -39,6 +39,8 @@ LEARNING_RATE = 2e-3
 LEARNING_RATE_ON = 1e-3  # from the weights of another style: enough to learn another hand, too little to forget
 BATCHES_AHEAD = 4
 AVERAGE = 0.998  # the shipped weights are a running mean over some 500 steps
+STEADY = 2.0  # weight of steadiness beside likeness
+RIM_PX = 16  # of a crop, where a network sees what lies beyond as nothing: other things in two crops of one place
 SAVE_EVERY_S = 60
 SHEET_EVERY_S = 300
 SHEET_ROWS = 12
@@ -78,6 +80,25 @@ def loss_of(flat: Tensor, ink_logits: Tensor, target: Tensor) -> Tensor:
     return colour + 0.5 * fine + wide + 0.4 * lines + 0.15 * sure
 
 
+def unsteadiness(flat: Tensor, ink_logits: Tensor, steps: NDArray[np.intp]) -> Tensor:
+    """L1 of how differently one place is drawn in two frames of a camera; see `training.data.batches` for `steps`.
+
+    What differs is noise, and how what is seen lies to the pixels: a drawing that depends on either crawls. After
+    Zheng et al., "Improving the Robustness of Deep Neural Networks via Stability Training", CVPR 2016.
+    """
+    both = torch.cat([flat, torch.sigmoid(ink_logits)], 1)
+    side = both.shape[-1]
+    found = []
+    for first, second, (down, right) in zip(both[::2], both[1::2], steps.tolist(), strict=True):
+        rows = slice(RIM_PX + max(0, down), side - RIM_PX + min(0, down))
+        columns = slice(RIM_PX + max(0, right), side - RIM_PX + min(0, right))
+        there = first[:, rows, columns]
+        again = second[:, rows.start - down : rows.stop - down, columns.start - right : columns.stop - right]
+        apart = there - again
+        found.append(apart.abs().mean() + 0.5 * functional.avg_pool2d(apart, 4).abs().mean())
+    return torch.stack(found).mean()
+
+
 def _gradient_difference(a: Tensor, b: Tensor) -> Tensor:
     d = a - b
     across, down = d[..., 1:] - d[..., :-1], d[..., 1:, :] - d[..., :-1, :]
@@ -100,7 +121,7 @@ class Trainer:
         self.steps = 0
         self.crops = 0
 
-    def step(self, x: NDArray[np.uint8], y: NDArray[np.uint8]) -> float:
+    def step(self, x: NDArray[np.uint8], y: NDArray[np.uint8], steps: NDArray[np.intp]) -> float:
         """One step of Adam on a batch of `training.data.batches`; returns its loss.
 
         Learning rate: warm-up, then half a cosine over the budget.
@@ -112,7 +133,8 @@ class Trainer:
         inputs = self._tensor(x)
         with torch.autocast(self.device.type, torch.bfloat16):
             flat, ink = self.student(inputs)
-        loss = loss_of(flat.float().contiguous(), ink.float().contiguous(), self._tensor(y).contiguous())
+        flat, ink = flat.float().contiguous(), ink.float().contiguous()
+        loss = loss_of(flat, ink, self._tensor(y).contiguous()) + STEADY * unsteadiness(flat, ink, steps)
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.student.parameters(), 1.0)

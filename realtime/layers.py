@@ -125,7 +125,7 @@ def draw_layers(layers: Layers, size: Size, finish: Finish) -> tuple[RgbImage, G
     planes = cv2.split(cv2.transform(fine_levels(_simplified(layers.flat, finish)), _TO_YCRCB))
     luma, *chroma = graded(planes, finish)
     ink = fine_levels(_grown(layers.ink, finish), INK_FINE)
-    tones, line_keep, lines = _picture_tables(finish)
+    tones, into, to_rgb, line_keep, lines = _picture_tables(finish)
 
     roomy = cv2.addWeighted(luma, 1 / _ROOM, luma, 0, _BLACK)
     row = cv2.resize(_hardness(roomy), to, interpolation=cv2.INTER_LINEAR)
@@ -135,7 +135,7 @@ def draw_layers(layers: Layers, size: Size, finish: Finish) -> tuple[RgbImage, G
 
     large_ink = cv2.resize(ink, to, interpolation=cv2.INTER_CUBIC)
     large_keep = cv2.LUT(large_ink, line_keep)
-    tone = _faded(tone, large_keep, line_level(finish) / 2)
+    tone = _faded(tone, large_keep, into)
     keep = cv2.LUT(ink, line_keep)
     for index, values in enumerate(chroma):
         vivid = finish.chroma
@@ -143,7 +143,7 @@ def draw_layers(layers: Layers, size: Size, finish: Finish) -> tuple[RgbImage, G
             tint = cv2.LUT(luma, tint_tables(finish)[index])
             values, vivid = cv2.addWeighted(values, vivid, tint, 1, -NEUTRAL * vivid), 1.0
         chroma[index] = cv2.resize(_faded(values, keep, NEUTRAL, vivid), to, interpolation=cv2.INTER_LINEAR)
-    rgb = cv2.convertScaleAbs(cv2.transform(cv2.merge([tone, *chroma]), _TO_RGB), alpha=1 / FINE)
+    rgb = cv2.convertScaleAbs(cv2.transform(cv2.merge([tone, *chroma]), to_rgb), alpha=1 / FINE)
     if finish.ink_depth < LEAST_DEPTH:
         return rgb, cv2.LUT(large_ink, lines)
     return rgb, cv2.convertScaleAbs(large_keep, alpha=-255 / 65535 / finish.ink_depth, beta=255 / finish.ink_depth)
@@ -208,6 +208,8 @@ def _grown(ink: Levels, finish: Finish) -> Levels:
 def _faded(values: FineImage, keep: FineImage, into: float, factor: float = 1.0) -> FineImage:
     """`keep` (65535 is all) of the values, the rest of one value; `factor` times as far from that."""
     kept = cv2.multiply(values, keep, scale=1 / 65535)
+    if into == 0:
+        return kept
     return cv2.addWeighted(kept, factor, keep, -factor * into / 65535, into)
 
 
@@ -230,18 +232,25 @@ def finish_tables(finish: Finish) -> tuple[FineTable, FineTable, FineTable, Tabl
 
 
 @lru_cache(maxsize=16)
-def _picture_tables(finish: Finish) -> tuple[NDArray[np.int16], FineTable, Table]:
-    """What `draw_layers` looks up: tone, in 1/128 of a level, and by ink, in `INK_FINE`, what luma keeps, and ink.
+def _picture_tables(
+    finish: Finish,
+) -> tuple[NDArray[np.int16], float, NDArray[np.float64], FineTable, Table]:
+    """What `draw_layers` looks up: tone, in 1/128 of a level, and what it fades into under lines; the matrix that makes
+    RGB of it; and by ink, in `INK_FINE`, what luma keeps, and ink.
 
     Tone by row, how hard its steps are, and column, luma: one look-up instead of two that are mixed, and most of it in
-    the first row or the last, which the nearest cache holds.
+    the first row or the last, which the nearest cache holds. It is counted from where lines fade into, or from the
+    darkest tone if that is darker; the matrix adds it again. So most finishes have nothing to add under lines.
     """
     stepped, soft, line_keep, lines, _ = finish_tables(finish)
     columns = np.arange(TONE_COLUMNS) * (65536 // TONE_COLUMNS)
     hard = np.linspace(0, 1, HARD_ROWS)[:, None]
     tone = soft[columns] + hard * (stepped[columns].astype(np.float64) - soft[columns])
     by_ink = np.minimum(np.arange(65536) * (FINE // INK_FINE), 65535)
-    return (tone / 2 + 0.5).astype(np.int16).ravel(), line_keep[by_ink], lines[by_ink]
+    into = line_level(finish) / 2
+    least = min(into, float(tone.min()) / 2)
+    to_rgb = _TO_RGB + np.array([0, 0, 0, 2 * least])
+    return (tone / 2 - least + 0.5).astype(np.int16).ravel(), into - least, to_rgb, line_keep[by_ink], lines[by_ink]
 
 
 def _tone_table(finish: Finish, hardness: float, share: float) -> FineTable:

@@ -70,13 +70,17 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Put:
-    """Where the drawing of a crop cut by `to_crop` goes, at that presence, and how much of it, (h, w) and (h, w, 3)."""
+    """Where the drawing of a crop cut by `to_crop` goes, at that presence; how much of it, (h, w) and (h, w, 3), and of
+    what is there.
+    """
 
     to_crop: NDArray[np.float32]
     presence: float
     there: Place
     share: GrayImage
+    rest: GrayImage
     shares: RgbImage
+    rests: RgbImage
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -293,8 +297,8 @@ class Stylize:
         for face in begun.faces.result():
             there = face.put.there
             at = np.s_[there.top : there.bottom, there.left : there.right]
-            _blend(rgb[at], face.rgb, face.put.shares)
-            _blend(lines[at], face.lines, face.put.share)
+            _blend(rgb[at], face.rgb, face.put.shares, face.put.rests)
+            _blend(lines[at], face.lines, face.put.share, face.put.rest)
         return Styled(begun.scene, rgb, read_only(lines))
 
     def _kept(self, memory: LayerMemory, drawn: Drawn, dt_s: float, live: Mask | None = None) -> Layers:
@@ -309,13 +313,16 @@ def _put(to_crop: NDArray[np.float32], presence: float, frame: Size) -> Put | No
     if (there := place(to_crop, frame)) is None:
         return None
     share = cv2.convertScaleAbs(edge_in_box(there), alpha=255 * presence)
-    return Put(to_crop, presence, there, share, cv2.cvtColor(share, cv2.COLOR_GRAY2RGB))
+    shares = cv2.cvtColor(share, cv2.COLOR_GRAY2RGB)
+    return Put(to_crop, presence, there, share, cv2.bitwise_not(share), shares, cv2.bitwise_not(shares))
 
 
-def _blend(target: NDArray[np.uint8], new: NDArray[np.uint8], share: NDArray[np.uint8]) -> None:
-    """Puts `share` (255 is all) of the new into the target; all of one shape."""
-    rest = cv2.multiply(target, cv2.bitwise_not(share), scale=1 / 255)
-    cv2.add(cv2.multiply(new, share, scale=1 / 255), rest, dst=target)
+def _blend(
+    target: NDArray[np.uint8], new: NDArray[np.uint8], share: NDArray[np.uint8], rest: NDArray[np.uint8]
+) -> None:
+    """Puts `share` (255 is all) of the new into `rest` of the target; all of one shape."""
+    kept = cv2.multiply(target, rest, scale=1 / 255)
+    cv2.add(cv2.multiply(new, share, scale=1 / 255), kept, dst=target)
 
 
 def with_strength(finish: Finish, strength: float) -> Finish:

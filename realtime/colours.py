@@ -87,7 +87,7 @@ def _gains(numbers: Numbers) -> NDArray[np.uint16]:
 
 
 def tint_tables(finish: Finish) -> NDArray[np.uint16]:
-    """(2, 65536) by luma in 1/256 of a level: 128 levels + what Cr and Cb gain, in the same unit.
+    """(2, 256) by luma in whole levels: 128 levels + what Cr and Cb gain, in 1/256 of a level.
 
     Shades take one tint, lights another (split toning).
     """
@@ -96,11 +96,11 @@ def tint_tables(finish: Finish) -> NDArray[np.uint16]:
 
 @lru_cache(maxsize=8)
 def _tint_tables(tints: tuple[tuple[float, float], tuple[float, float]]) -> NDArray[np.uint16]:
-    luma = np.arange(65536) / 256 / 255
+    luma = np.arange(256) / 255
     shade, light = np.clip(1 - luma / 0.6, 0, 1), np.clip((luma - 0.4) / 0.6, 0, 1)
     shade = shade * np.clip(luma / 0.08, 0, 1)  # black stays black
     light = light * np.clip((1 - luma) / 0.08, 0, 1)  # and white white
-    gain = np.zeros((2, 65536))
+    gain = np.zeros((2, 256))
     for share, (hue, tint) in zip((shade, light), tints, strict=True):
         angle = _angle(_rgb_of_hue(hue))
         gain += TINT_LEVELS * tint * share * np.array([[np.sin(angle)], [np.cos(angle)]])

@@ -140,7 +140,7 @@ def draw_layers(layers: Layers, size: Size, finish: Finish) -> tuple[RgbImage, G
     for index, values in enumerate(chroma):
         vivid = finish.chroma
         if is_tinted(finish):
-            tint = cv2.LUT(luma, tint_tables(finish)[index])
+            tint = cv2.LUT(cv2.convertScaleAbs(luma, alpha=1 / FINE), tint_tables(finish)[index])
             values, vivid = cv2.addWeighted(values, vivid, tint, 1, -NEUTRAL * vivid), 1.0
         chroma[index] = cv2.resize(_faded(values, keep, NEUTRAL, vivid), to, interpolation=cv2.INTER_LINEAR)
     rgb = cv2.convertScaleAbs(cv2.transform(cv2.merge([tone, *chroma]), to_rgb), alpha=1 / FINE)

@@ -279,7 +279,7 @@ class Stylize:
         middle = np.s_[RIM_PX:-RIM_PX, RIM_PX:-RIM_PX]
         rgb, ink = draw_layers(Layers(layers.flat[middle], layers.ink[middle]), Size(there.side, there.side), finish)
         box = (there.right - there.left, there.bottom - there.top)
-        both = cv2.merge([rgb, ink])  # four channels are warped in less time than three
+        both = cv2.merge([*cv2.split(rgb), ink])  # a third of merging unlike ones; four are warped faster than three
         both = cv2.warpAffine(both, there.matrix, box, flags=cv2.INTER_LINEAR)
         return DrawnFace(cv2.cvtColor(both, cv2.COLOR_RGBA2RGB), cv2.extractChannel(both, 3), state.put)
 

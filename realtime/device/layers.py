@@ -42,7 +42,8 @@ def tables(finish: Finish) -> NDArray[np.float32]:
     """
     stepped, soft, keep, ink, vivid = finish_tables(finish)
     kept = keep / 65535
-    tints = tint_tables(finish) / FINE - 128
+    level = np.minimum((np.arange(ROWS) + FINE // 2) // FINE, 255)
+    tints = tint_tables(finish)[:, level] / FINE - 128
     columns: list[NDArray[Any]] = [
         stepped / FINE,
         soft / FINE,

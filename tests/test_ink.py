@@ -391,7 +391,7 @@ def test_bright_whites_in_a_dark_face_are_no_glare() -> None:
     ink(styled(photo=with_irises((105, 64, 48), (26, 20, 18), (196, 186, 178)), drawing=np.full_like(PHOTO, 90)))
     memory = ink.memory_of(0)
     assert memory is not None
-    assert min(memory["visible 0"], memory["visible 1"]) > 0.9
+    assert min(memory.get("visible 0", 0.5), memory.get("visible 1", 0.5)) > 0.9
 
 
 def test_eyes_that_shine_through_dark_glasses_are_not_drawn() -> None:
@@ -405,7 +405,7 @@ def test_eyes_that_shine_through_dark_glasses_are_not_drawn() -> None:
     ink(styled(photo=photo))
     memory = ink.memory_of(0)
     assert memory is not None
-    assert max(memory["visible 0"], memory["visible 1"]) < 0.1
+    assert max(memory.get("visible 0", 0.5), memory.get("visible 1", 0.5)) < 0.1
 
 
 def test_dark_glasses_stay_dark() -> None:
@@ -506,8 +506,8 @@ def test_rims_are_told_from_bags(size: float, bend: int, worn: bool) -> None:
     ink(styled(photo=photo))
     memory = ink.memory_of(0)
     assert memory is not None
-    assert (memory["glasses worn"] > 0.6) == worn
-    assert (memory["glasses worn"] < 0.3) != worn
+    assert (memory.get("glasses worn", 0.5) > 0.6) == worn
+    assert (memory.get("glasses worn", 0.5) < 0.3) != worn
 
 
 def test_thin_rims_in_the_photo_are_drawn_and_none_are_invented() -> None:

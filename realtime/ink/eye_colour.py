@@ -290,8 +290,8 @@ def remember_white(face: FaceSketch, eye: Eye, light: Light, trust: float, memor
         grey = luma(colours)
         seen = colours[grey >= quantile(grey, 0.6)].mean(0)
         hue = float(seen[2] / max(seen[0], 1.0) * light.photo[0] / light.photo[2])
-        memory.ease("white bluer", clamp(hue, 1.0, 2.0), IRIS_TAU_S)
-        memory.ease("white level", clamp(float(luma(seen) / luma(light.photo)), 1.0, 2.5), IRIS_TAU_S)
+        memory.ease_share("white bluer", clamp(hue, 1.0, 2.0), IRIS_TAU_S)
+        memory.ease_share("white level", clamp(float(luma(seen) / luma(light.photo)), 1.0, 2.5), IRIS_TAU_S)
         measured = light.drawn(seen)
         aim = clamp(float(luma(measured)) * 1.15, 0.8 * level + 25, float(luma(paper)))
         # Reddened corners are not the white's colour: only its brightness is taken, with a trace of its hue.

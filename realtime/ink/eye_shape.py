@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from realtime.ink.face import FaceSketch
 from realtime.ink.iris_place import iris_shifts
 from realtime.ink.measure import Points, clamp, length, smoothstep, vector
 from realtime.ink.memory import FaceMemory
-from realtime.landmarks import EYES, EyePoints, eye_openness
+from realtime.landmarks import EYES, eye_openness
 from realtime.profile import Profile
 
 # Shares of an eye's own usual openness: only a line below the first, the person's own lids this much above it.
@@ -43,7 +44,8 @@ GAZE_EXAGGERATED = 1.2  # how much of an expression's strength the gaze takes: i
 SHIFT_TAU_S = 0.04  # of what the photo adds to the mesh's gaze, which is prompt itself
 SHIFT_EVERY_S = 0.05  # of the source's time, it is measured
 SAMPLES = 25  # points of a lid's curve
-LAGGING = np.array([(e.iris_centre, e.outer_corner, e.inner_corner) for e in EYES])
+MARKS = np.array([(e.outer_corner, e.inner_corner, e.iris_centre, *e.iris_ring) for e in EYES])
+Pair = tuple[float, float]
 LIDS = np.stack([(e.upper_lid, e.lower_lid) for e in EYES])
 
 
@@ -53,8 +55,8 @@ class Eye:
 
     outline: (2 * SAMPLES, 2) px, closed, along the upper lid to be drawn and back along the lower one. own_upper,
     own_lower: (SAMPLES, 2) the person's lids. right: unit vector from the picture-left corner to the picture-right one.
-    down: unit vector across it. width: px between the corners. iris: centre. across, along: half axes of the iris
-    ellipse, px vectors. openness: of the person's lids. share: of their usual openness. opened: 0 closed to 1.
+    down: unit vector across it. iris: centre. across, along: half axes of the iris ellipse, px vectors. width: px
+    between the corners. openness: of the person's lids. share: of their usual openness. opened: 0 closed to 1.
     """
 
     outline: Points
@@ -62,10 +64,10 @@ class Eye:
     own_lower: Points
     right: NDArray[np.float32]
     down: NDArray[np.float32]
-    width: float
     iris: NDArray[np.float32]
     across: NDArray[np.float32]
     along: NDArray[np.float32]
+    width: float
     openness: float
     share: float
     opened: float
@@ -91,43 +93,72 @@ def shape_eyes(face: FaceSketch, memory: FaceMemory) -> list[Eye]:
     found = [eye_openness(face.points, points) for points in EYES]
     usual = _usual_openness(found, memory)
     shares = [openness / own for openness, own in zip(found, usual, strict=True)]
-    lids = curve(face.points[LIDS], SAMPLES)
-    places = [_Place.of(face, points, own) for points, own in zip(EYES, lids, strict=True)]
     closed = [_closed(memory.profile, side, usual[side], shares[1 - side]) for side in range(2)]
+    places = _places(face)
+    right = np.array([place.right for place in places], np.float32)
     if memory.seen_s == memory.t and any(
         found[side] > closed[side] and memory.stale(f"iris shift {side}", SHIFT_EVERY_S) for side in range(2)
     ):
-        shifts = iris_shifts(face, np.array([p.right for p in places]), vector(*(p.radius for p in places)))
-        for side, shift in enumerate(shifts):
+        for side, shift in enumerate(iris_shifts(face, right, vector(*(place.radius for place in places)))):
             if found[side] > closed[side]:
-                memory.ease(f"iris shift {side}", shift, SHIFT_TAU_S)
-    return [_shape_eye(face, memory, side, places[side], found[side], usual[side], closed[side]) for side in range(2)]
+                memory.ease_share(f"iris shift {side}", shift, SHIFT_TAU_S)
+
+    lids = curve(face.points.take(LIDS, 0), SAMPLES)  # (eyes, upper and lower, SAMPLES, 2)
+    aside = right[:, None, :, None]
+    # Beside the lids as they are now: what holds the landmarks calm holds lids and iris back by different steps.
+    shifts = [memory.get(f"iris shift {side}", 0.0) * place.width + place.lag for side, place in enumerate(places)]
+    irises = [_towards(place.iris, place.right, shift) for place, shift in zip(places, shifts, strict=True)]
+    at = vector(*(_dot(iris, place.right) for iris, place in zip(irises, places, strict=True)))
+    above = np.abs((lids[:, :1] @ aside)[:, 0, :, 0] - at[:, None]).argmin(1).tolist()
+    shapes = [
+        _shape(face, memory.profile, place, iris, own[:, at].tolist(), *openness)
+        for place, iris, own, at, *openness in zip(places, irises, lids, above, found, usual, closed, strict=True)
+    ]
+    upper, lower = lids[:, :1], lids[:, 1:]
+    drawn = lower + (upper - lower) * np.array([shape.lids for shape in shapes], np.float32)[..., None, None]
+    away = (drawn - np.array([place.centre for place in places], np.float32)[:, None, None]) @ aside
+    drawn = drawn + away * (right * vector(*(shape.wider for shape in shapes))[:, None])[:, None, None]
+    outlines = np.concatenate([drawn[:, 0], drawn[:, 1, ::-1]], 1)
+    pairs = [(place.right, place.down, *shape.iris) for place, shape in zip(places, shapes, strict=True)]
+    vectors = np.array(pairs, np.float32)
+    return [
+        Eye(outlines[side], *lids[side], *vectors[side], place.width, found[side], shares[side], shape.opened)  # type: ignore[call-arg]
+        for side, (place, shape) in enumerate(zip(places, shapes, strict=True))
+    ]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Place:
-    """Where an eye is: its lids (SAMPLES, 2), unit vectors, width and iris in px, how narrow the iris's ellipse is."""
+class _Place(NamedTuple):
+    """Where an eye is by the mesh, px: middle between its corners, unit vectors, width; its iris, by how much that is
+    to be moved to the right to be beside the lids as they are now, its radius, how narrow its ellipse is."""
 
-    upper: Points
-    lower: Points
-    right: NDArray[np.float32]
-    down: NDArray[np.float32]
+    centre: Pair
+    right: Pair
+    down: Pair
     width: float
+    iris: Pair
+    lag: float
     radius: float
     narrow: float
 
-    @classmethod
-    def of(cls, face: FaceSketch, points: EyePoints, lids: Points) -> _Place:
-        """By the mesh. lids: (2, SAMPLES, 2)."""
-        x, y = (lids[0, -1] - lids[0, 0]).tolist()
+
+def _places(face: FaceSketch) -> list[_Place]:
+    marks, perceived = face.points.take(MARKS, 0).tolist(), face.perceived.take(MARKS[:, :3], 0).tolist()
+    down_x, down_y = face.down.tolist()
+    places = []
+    for ((x0, y0), (x1, y1), iris, *ring), seen in zip(marks, perceived, strict=True):
+        x, y = x1 - x0, y1 - y0
         width = max(math.hypot(x, y), 1e-3)
-        if x * face.down[1] < y * face.down[0]:  # the left eye's chain runs against the picture's x
+        if x * down_y < y * down_x:  # the left eye's chain runs against the picture's x
             x, y = -x, -y
-        ring = face.points[points.iris_ring]
-        across, along = length(ring[0] - ring[2]) / 2, length(ring[3] - ring[1]) / 2
+        right = x / width, y / width
+        across, along = math.dist(ring[0], ring[2]) / 2, math.dist(ring[3], ring[1]) / 2
         radius = clamp(max(across, along), 0.17 * width, 0.30 * width)
         narrow = clamp(across / max(radius, 1e-3), 0.75, 1.0)
-        return cls(lids[0], lids[1], vector(x, y) / width, vector(-y, x) / width, width, radius, narrow)
+        outer, inner, own = (_dot(now, right) for now in seen)
+        lag = own - _dot(iris, right) - (outer + inner - _dot((x0 + x1, y0 + y1), right)) / 2
+        centre = (x0 + x1) / 2, (y0 + y1) / 2
+        places.append(_Place(centre, right, (-right[1], right[0]), width, iris, lag, radius, narrow))
+    return places
 
 
 def _closed(profile: Profile | None, side: int, usual: float, other: float) -> float:
@@ -152,47 +183,60 @@ def _usual_openness(found: list[float], memory: FaceMemory) -> list[float]:
     return [max(own, LIKE_THE_OTHER * other) for own, other in zip(usual, usual[::-1], strict=True)]
 
 
-def _shape_eye(
-    face: FaceSketch, memory: FaceMemory, side: int, place: _Place, openness: float, usual: float, closed: float
-) -> Eye:
-    """One eye. usual: its usual openness. closed: up to which openness it is closed."""
-    points, profile = EYES[side], memory.profile
-    eye_scale = face.touch_up.eye_scale
-    own_upper, own_lower, right, down, width = place.upper, place.lower, place.right, place.down, place.width
-    opened = smoothstep(closed, closed + TO_OPEN * usual, openness)
+class _Shape(NamedTuple):
+    """How an eye is to be drawn. lids: upper and lower, from the person's lower lid (0) to the upper one (1). wider:
+    share by which it gets wider. iris: centre, half axes, px. opened: 0 closed to 1."""
 
-    centre = (own_upper[0] + own_upper[-1]) / 2
-    middle = (own_upper + own_lower) / 2
+    lids: Pair
+    wider: float
+    iris: tuple[Pair, Pair, Pair]
+    opened: float
+
+
+def _shape(
+    face: FaceSketch,
+    profile: Profile | None,
+    place: _Place,
+    iris: Pair,
+    above: list[Pair],
+    openness: float,
+    usual: float,
+    closed: float,
+) -> _Shape:
+    """One eye. above: upper and lower lid where the iris is. usual: openness. closed: up to which one it is closed."""
+    eye_scale, right, down, width = face.touch_up.eye_scale, place.right, place.down, place.width
+    opened = smoothstep(closed, closed + TO_OPEN * usual, openness)
     grow = smoothstep(closed, WIDE, openness) * eye_scale
-    stretch = 1 + (WIDTH_GROWTH - 1) * grow
+    wider = (WIDTH_GROWTH - 1) * grow
     size = place.radius * (1 + (IRIS_GROWTH - 1) * eye_scale)
-    # Beside the lids as they are now: what holds the landmarks calm holds lids and iris back by different steps.
-    lag = face.perceived[LAGGING[side]] - face.points[LAGGING[side]]
-    shift = memory.get(f"iris shift {side}", 0.0) * width + float((lag[0] - (lag[1] + lag[2]) / 2) @ right)
-    iris = face.points[points.iris_centre] + shift * right
     # White above an iris is a stare: none is drawn that the person does not show.
-    at = np.abs((own_upper - iris) @ right).argmin()
-    above = float((iris - own_upper[at]) @ down)
-    further = max(COVERED * size, above / place.radius * size) - above
-    rise = clamp(further / max(float((middle[at] - own_upper[at]) @ down), 1e-3), 0, LID_GROWTH[0] * grow)
-    upper = own_upper + (own_upper - middle) * rise
-    lower = own_lower + (own_lower - middle) * (LID_GROWTH[1] * grow)
+    upper, lower = (_dot(lid, down) for lid in above)
+    free = _dot(iris, down) - upper
+    further = max(COVERED * size, free / place.radius * size) - free
+    rise = clamp(further / max((lower - upper) / 2, 1e-3), 0, LID_GROWTH[0] * grow)
+    fall = LID_GROWTH[1] * grow
     # A closing lid sinks all the way to the lower one.
     share = openness / usual
     exaggerated = clamp((1 + (share - 1) * face.expression) / share, 0.5, 1.3) if opened > 0 else 1.0
-    upper = lower + (upper - lower) * (opened**RISING * exaggerated)
-    outline = np.concatenate([upper, lower[::-1]])
-    outline = outline + ((outline - centre) @ right)[:, None] * (right * np.float32(stretch - 1))
+    lids = (1 + (rise + fall) / 2) * opened**RISING * exaggerated - fall / 2, -fall / 2
 
-    off = float((iris - centre) @ right)
-    gain = stretch * (1 + GAZE_EXAGGERATED * (face.expression - 1)) * _gaze_gain(profile)
-    iris = iris + (clamp(off * gain, -0.36 * width, 0.36 * width) - off) * right
+    off = _dot(iris, right) - _dot(place.centre, right)
+    gain = (1 + wider) * (1 + GAZE_EXAGGERATED * (face.expression - 1)) * _gaze_gain(profile)
+    iris = _towards(iris, right, clamp(off * gain, -0.36 * width, 0.36 * width) - off)
     if profile is not None:
-        iris = iris + _drop_more(float((iris - centre) @ down) / (width / 2), profile) * (width / 2) * down
-    return Eye(
-        outline, own_upper, own_lower, right, down, width, iris,
-        right * (size * place.narrow), down * (size * 1.04), openness, share, opened,
-    )  # fmt: skip
+        drop = (_dot(iris, down) - _dot(place.centre, down)) / (width / 2)
+        iris = _towards(iris, down, _drop_more(drop, profile) * (width / 2))
+    across, along = size * place.narrow, size * 1.04
+    axes = (right[0] * across, right[1] * across), (down[0] * along, down[1] * along)
+    return _Shape(lids, wider, (iris, *axes), opened)
+
+
+def _dot(a: Pair, b: Pair) -> float:
+    return a[0] * b[0] + a[1] * b[1]
+
+
+def _towards(point: Pair, direction: Pair, by: float) -> Pair:
+    return point[0] + by * direction[0], point[1] + by * direction[1]
 
 
 def _gaze_gain(profile: Profile | None) -> float:

@@ -65,7 +65,7 @@ def see_eyes(face: FaceSketch, memory: FaceMemory) -> tuple[list[Eye], list[floa
         _look(face, eyes, memory)
     # The far eye of a turned face gets narrow: below this it is only a blot.
     return eyes, [
-        float(memory[f"visible {side}"]) * smoothstep(0.09, 0.13, eye.width / face.width)
+        memory.get(f"visible {side}", 0.0) * smoothstep(0.09, 0.13, eye.width / face.width)
         for side, eye in enumerate(eyes)
     ]
 
@@ -107,7 +107,7 @@ def _look(face: FaceSketch, eyes: list[Eye], memory: FaceMemory) -> None:
     seen = evidence(cues)
     for side, eye in enumerate(eyes):
         believed = max(eye.opened, 0.1)  # a blink is no time to judge
-        memory.ease(f"visible {side}", seen[side], VISIBLE_TAU_S, believed)
+        memory.ease_share(f"visible {side}", seen[side], VISIBLE_TAU_S, believed)
     if not memory.stale("light 0", COLOURS_EVERY_S):
         return
     lights = [light_on(face, eye, memory, side) for side, eye in enumerate(eyes)]
@@ -116,7 +116,7 @@ def _look(face: FaceSketch, eyes: list[Eye], memory: FaceMemory) -> None:
     remember_iris(face, eyes, lights, [smoothstep(0.1, 0.4, cue.likeness) for cue in cues], memory)
     for side, eye in enumerate(eyes):
         memory.ease(f"iris colour {side}", iris_colour(face, lights[side], memory), COLOUR_TAU_S)
-        memory.ease(f"lashes {side}", _lashes(face, eye), LASHES_TAU_S)
+        memory.ease_share(f"lashes {side}", _lashes(face, eye), LASHES_TAU_S)
         placed = _crease(face, eye)
         memory.ease(f"crease {side}", placed, CREASE_TAU_S, 0.2 + 0.8 * placed[2])
 
@@ -265,7 +265,7 @@ def _draw_highlights(ball: NDArray[np.uint8], face: FaceSketch, eye: Eye, box: B
 def _lid_width(face: FaceSketch, eye: Eye, memory: FaceMemory, side: int) -> float:
     """Of the line along the upper lid, where it is broadest, px."""
     full = face.stroke_px(18) * clamp(eye.width / (0.2 * face.width), 0.5, 1.1)
-    return full * (0.5 + 0.85 * float(memory[f"lashes {side}"]) * face.touch_up.lashes)
+    return full * (0.5 + 0.85 * memory.get(f"lashes {side}", 0.0) * face.touch_up.lashes)
 
 
 def _lower_lid(face: FaceSketch, eye: Eye, full: float, alpha: float) -> Stroke:

@@ -57,7 +57,7 @@ def draw_glasses(canvas: Canvas, lines: GrayImage, face: FaceSketch, memory: Fac
         return
     seat = _Seat.of(face)
     # Dark lenses need no rims, and what looks like rims round no eyes is something else.
-    seen = float(memory["visible 0"] + memory["visible 1"]) / 2
+    seen = (memory.get("visible 0", 0.0) + memory.get("visible 1", 0.0)) / 2
     alpha = 0.9 * face.alpha * face.detail * worn * smoothstep(0.4, 0.8, seen)
     if alpha < 0.02:
         return
@@ -151,7 +151,7 @@ def _look(face: FaceSketch, seat: _Seat, memory: FaceMemory) -> None:
     bridge *= smoothstep(*NOSE_CLUTTER, _clutter(there, at) / max(across, 0.02))
     sure = memory.get("glasses worn", 0.0)
     if bridge == 0 and sure < 0.02:  # no need to look for rims
-        memory.ease("glasses worn", 0.0, TAKEN_OFF_TAU_S)
+        memory.ease_share("glasses worn", 0.0, TAKEN_OFF_TAU_S)
         return
 
     rays = np.concatenate([seat.at(side, RADII[None]) for side in range(2)])
@@ -169,7 +169,7 @@ def _look(face: FaceSketch, seat: _Seat, memory: FaceMemory) -> None:
     others = [_clutter(gain[side, BELOW], path[side, BELOW]) / max(below[side], 0.02) for side in range(2)]
     worn *= smoothstep(*CLUTTER, sum(others) / 2)
     # Nobody takes glasses off as often as a bowed head or a reflection hides them.
-    memory.ease("glasses worn", worn, WORN_TAU_S if worn > sure else TAKEN_OFF_TAU_S)
+    memory.ease_share("glasses worn", worn, WORN_TAU_S if worn > sure else TAKEN_OFF_TAU_S)
     radii = _calm(RADII[path])
     believed = 0.15 + 0.85 * smoothstep(0.3, 0.7, worn)
     memory.ease("glasses shape", np.concatenate([radii, _calm(strength)]), SHAPE_TAU_S, believed)

@@ -46,7 +46,7 @@ def see_marks(face: FaceSketch, memory: FaceMemory) -> None:
     if _is_large(face) and memory.due("marks", LOOK_EVERY_S):
         right = _right(face)
         since_s = memory.since("marks")
-        memory.ease("marks", 0.0, 1.0)
+        memory.ease_share("marks", 0.0, 1.0)
         memory.marks = _remembered(memory.marks, _found(face, right), face, right, since_s)
 
 

@@ -45,7 +45,7 @@ def smoothsteps(low: float, high: float, values: Floats) -> Floats:
 
 def length(point: Floats) -> float:
     """Euclidean length of a 2-vector."""
-    return math.hypot(float(point[0]), float(point[1]))
+    return math.hypot(*point.tolist())
 
 
 def quantile(values: Floats, share: float) -> float:

@@ -26,26 +26,26 @@ class FaceMemory:
         self.seen_s = t
         self.marks: NDArray[np.float32] = np.zeros((0, 6), np.float32)  # see `marks`
         self._values: dict[str, NDArray[np.float32]] = {}
+        self._shares: dict[str, float] = {}  # plain numbers are several times as fast as arrays of one
         self._times_s: dict[str, float] = {}
         self._measured_s = -math.inf  # when `due` last said yes
         if profile is not None:
-            known: dict[str, ArrayLike] = {"iris": profile.iris, "glasses worn": float(profile.glasses)}
-            known |= {f"usual openness {side}": openness for side, openness in enumerate(profile.openness)}
-            for name, value in known.items():
-                self.ease(name, value, 1.0)
+            self.ease("iris", profile.iris, 1.0)
+            self.ease_share("glasses worn", float(profile.glasses), 1.0)
+            for side, openness in enumerate(profile.openness):
+                self.ease_share(f"usual openness {side}", openness, 1.0)
             del self._times_s["glasses worn"]  # their shape is still to be measured
 
     def get(self, name: str, default: float) -> float:
         """The number called `name` as it is, `default` before its first `ease`."""
-        value = self._values.get(name)
-        return default if value is None else float(value)
+        return self._shares.get(name, default)
 
     def __contains__(self, name: str) -> bool:
         """Whether the value called `name` was ever eased."""
-        return name in self._values
+        return name in self._values or name in self._shares
 
     def __getitem__(self, name: str) -> NDArray[np.float32]:
-        """The value called `name` as it is."""
+        """The value called `name` as it is; for numbers `get`."""
         return self._values[name]
 
     def appear(self, face: Face, t: float, tau_s: float) -> None:
@@ -90,13 +90,19 @@ class FaceMemory:
         goal = np.asarray(target, np.float32)
         value = self._values.get(name)
         if value is not None:
-            goal = value + share_after((self.t - self._times_s.get(name, self.t)) * weight, tau_s) * (goal - value)
+            goal = value + self._moved_by(name, tau_s, weight) * (goal - value)
         self._values[name], self._times_s[name] = goal, self.t
         return goal
 
-    def ease_share(self, name: str, target: float, tau_s: float) -> float:
+    def ease_share(self, name: str, target: float, tau_s: float, weight: float = 1.0) -> float:
         """`ease` for one number."""
-        return float(self.ease(name, target, tau_s))
+        value = self._shares.get(name)
+        goal = float(target) if value is None else value + self._moved_by(name, tau_s, weight) * (target - value)
+        self._shares[name], self._times_s[name] = goal, self.t
+        return goal
+
+    def _moved_by(self, name: str, tau_s: float, weight: float) -> float:
+        return share_after((self.t - self._times_s.get(name, self.t)) * weight, tau_s)
 
 
 def share_after(seconds: float, tau_s: float) -> float:

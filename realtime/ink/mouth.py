@@ -100,13 +100,13 @@ def draw_mouth(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
     corners, lips = face.points[CORNERS], face.points[LIPS]
     opening = mouth_opening(face.points)
     ajar = smoothstep(SHUT, AJAR, opening)
-    lip, strength = memory["lip"], float(memory["lip line"])
+    lip, strength = memory["lip"], memory.get("lip line", 0.0)
     _paint_lips(canvas, face, lips, face.drawn(memory["lips"] * face.photo_skin), alpha)
     if ajar > 0.01:
         moves = abs(opening - memory.get("opening looked into", -1.0)) > MOVES
         if moves or memory.stale("teeth", LOOK_INTO_EVERY_S):
             _look_into(face, upper, lower, memory, TEETH_TAU_S if moves else STILL_TEETH_TAU_S)
-            memory.ease("opening looked into", opening, 1e-3)
+            memory.ease_share("opening looked into", opening, 1e-3)
         lower = (lower + (lower - upper) * memory["further open"][:, None]).astype(np.float32)
     if face.touch_up.make_up != 1:
         _make_up(canvas, face, alpha)
@@ -169,7 +169,7 @@ def _look(face: FaceSketch, lips: Points, between: Points, memory: FaceMemory) -
     memory.ease("lip", middle_colour(sample(face.drawing, _lip_points(face))), LIP_TAU_S)
     # Full dark lips close in hardly any line, thin ones in a dark one: as the photo has it.
     level = quantile(luma(sample(face.photo, between[4:-4])), 0.4) / face.photo_skin
-    memory.ease("lip line", smoothstep(0.95, 0.45, level), LINE_TAU_S)
+    memory.ease_share("lip line", smoothstep(0.95, 0.45, level), LINE_TAU_S)
 
 
 def _paint_lips(canvas: Canvas, face: FaceSketch, lips: Points, colours: Floats, alpha: float) -> None:
@@ -201,7 +201,7 @@ def _look_into(face: FaceSketch, upper: Points, lower: Points, memory: FaceMemor
     share = memory.ease("further open", _further_open(face, lower, gap, memory), tau_s)
     teeth, brightness = _teeth_and_tongue(face, upper, gap * (1 + share[:, None]))
     memory.ease("teeth", teeth, tau_s)
-    memory.ease("teeth brightness", brightness, LINE_TAU_S)
+    memory.ease_share("teeth brightness", brightness, LINE_TAU_S)
 
 
 def _further_open(face: FaceSketch, lower: Points, gap: Points, memory: FaceMemory) -> Floats:
@@ -252,7 +252,7 @@ def _draw_inside(
     cv2.rectangle(picture, (0, 0), picture.shape[1::-1], dark.tolist(), cv2.FILLED)
 
     *teeth, tongue = memory["teeth"]
-    brightness = float(memory["teeth brightness"])
+    brightness = memory.get("teeth brightness", 1.0)
     if _is_seen(tongue):
         tongue_colour = lip * np.float32(0.54) + redness * np.float32(0.35)
         cover(picture, _band(upper, lower, tongue), box, scale, tongue_colour.tolist())

@@ -167,13 +167,21 @@ def _sharp(luma: FineImage, to: tuple[int, int]) -> FineImage:
     return cv2.min(large, cv2.resize(cv2.dilate(luma, around), to, interpolation=cv2.INTER_LINEAR))
 
 
+@lru_cache(maxsize=64)
 def boxes(scale: float) -> tuple[float, float]:
     """How much of what boxes of 3 and of 5 pixels take away sharpens as one of `SHARPENED_PX` does `scale` times as
-    large: the second and fourth moments are the same.
+    large: the same of waves of 8 and of 8/3 pixels, and so nearly of all.
     """
-    second, fourth = SHARPENED * 4 / scale**2, SHARPENED * 28 / scale**4
-    by_5 = (fourth - second) / 4.8
-    return 1.5 * second - 3 * by_5, by_5
+    waves = np.pi / 4 * np.array([1, 3])
+    by_3, by_5 = np.linalg.solve(
+        np.stack([_taken(3, waves), _taken(5, waves)], 1), SHARPENED * _taken(SHARPENED_PX, waves / scale)
+    )
+    return float(by_3), float(by_5)
+
+
+def _taken(side: int, waves: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How much of waves, in radians a pixel, a box takes away: all but its response, the Dirichlet kernel."""
+    return 1 - np.sin(side * waves / 2) / (side * np.sin(waves / 2))
 
 
 def _hardness(luma: FineImage) -> FineImage:

@@ -279,7 +279,8 @@ class Stylize:
         middle = np.s_[RIM_PX:-RIM_PX, RIM_PX:-RIM_PX]
         rgb, ink = draw_layers(Layers(layers.flat[middle], layers.ink[middle]), Size(there.side, there.side), finish)
         box = (there.right - there.left, there.bottom - there.top)
-        both = cv2.merge([*cv2.split(rgb), ink])  # a third of merging unlike ones; four are warped faster than three
+        both = cv2.cvtColor(rgb, cv2.COLOR_RGB2RGBA)  # four channels are warped in less time than three
+        cv2.insertChannel(ink, both, 3)  # `merge` takes twice as long, or writes past the caches
         both = cv2.warpAffine(both, there.matrix, box, flags=cv2.INTER_LINEAR)
         return DrawnFace(cv2.cvtColor(both, cv2.COLOR_RGBA2RGB), cv2.extractChannel(both, 3), state.put)
 

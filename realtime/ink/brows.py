@@ -27,16 +27,17 @@ LOOK_EVERY_S = 0.1  # of the source's time: kept relative to the mesh, a brow mo
 SHAPE_TAU_S, COLOUR_TAU_S, VISIBLE_TAU_S, HEIGHT_TAU_S = 0.2, 0.6, 0.12, 8.0
 TAPER = vector(0.14, 0.48, 0.78, 0.95, 1.0, 1.0, 0.98, 0.9, 0.62)  # thickness from the temple to the nose
 COMMON = vector(0.5, 0.45, 0.42)  # a brow's colour over the skin's, until one was seen
-TOPS, BOTTOMS = np.stack([e.brow_top for e in EYES]), np.stack([e.brow_bottom for e in EYES])
+CHAINS = np.array([[e.brow_top for e in EYES], [e.brow_bottom for e in EYES]])
 
 
 def draw_brows(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
     """Draws both brows."""
-    top, bottom = (curve(face.points[chains], STATIONS) for chains in (TOPS, BOTTOMS))  # (2, STATIONS, 2)
-    middle, half = (top + bottom) / 2, (bottom - top) / 2
+    top, bottom = curve(face.points.take(CHAINS, 0), STATIONS)  # (2, STATIONS, 2)
+    half = (bottom - top) / 2
+    middle = top + half
     # A brow seen from its end has no mass; one thinner than this in the mesh is measured as if it had this thickness.
-    thin = np.hypot(half[..., :1], half[..., 1:])
-    half = half * np.maximum(1, 0.016 * face.width / np.maximum(thin, 1e-3))
+    thin = np.maximum(np.hypot(half[..., :1], half[..., 1:]), 1e-3)
+    half *= np.maximum(1, np.float32(0.016 * face.width) / thin)
     if memory.due("brows", LOOK_EVERY_S):
         _look(face, middle, half, memory)
     shapes = memory["brows"]
@@ -44,9 +45,8 @@ def draw_brows(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
         middle = middle + np.array([_raised(face, memory, middle[side], side) for side in range(2)])[:, None]
     outlines = _outlines(middle, half, shapes)
     shown = []
-    for side in range(2):
-        clear = float(shapes[side, 2].sum()) / STATIONS
-        visible = memory.ease_share(f"brow seen {side}", smoothstep(0.34, 0.56, clear), VISIBLE_TAU_S)
+    for side, clear in enumerate(shapes[:, 2].sum(1).tolist()):
+        visible = memory.ease_share(f"brow seen {side}", smoothstep(0.34, 0.56, clear / STATIONS), VISIBLE_TAU_S)
         long_enough = smoothstep(0.06, 0.12, length(middle[side, -1] - middle[side, 0]) / face.width)
         alpha = face.alpha * face.detail * visible * long_enough
         if alpha >= 0.01:
@@ -114,7 +114,7 @@ def _outlines(middle: Points, half: Points, shapes: Points) -> Points:
     """(2, n, 2) the closed outlines of the masses, round at the nose, pointed at the temple."""
     centre, thick, clear = shapes.swapaxes(0, 1)
     thick = thick * TAPER * np.sqrt(np.minimum(clear * np.float32(1.3), 1))
-    edges = (middle + half * np.array([centre - thick, centre + thick])[..., None]).astype(np.float32)
+    edges = middle + half * np.array([centre - thick, centre + thick])[..., None]
     above, below = curve(edges, 21)
     return np.concatenate([above, below[:, ::-1]], 1)
 

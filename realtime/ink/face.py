@@ -5,6 +5,7 @@ Comes in: a `Face`, the photo and the drawing. Goes out: a `FaceSketch` for the 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,7 +80,8 @@ def sketch_face(
     if face is None:
         return None
     points = np.ascontiguousarray(face.landmarks[:, :2], np.float32)
-    height = length(points[CHIN] - points[FOREHEAD_TOP])
+    down = points[CHIN] - points[FOREHEAD_TOP]
+    height = length(down)
     across = length(points[LEFT_TEMPLE] - points[RIGHT_TEMPLE])
     width = max(across, height / WIDTH_TO_HEIGHT)
     yaw_deg = yaw_of(face)
@@ -101,7 +103,7 @@ def sketch_face(
         photo,
         drawing,
         width,
-        (points[CHIN] - points[FOREHEAD_TOP]) / max(height, 1e-6),
+        down / max(height, 1e-6),
         yaw_deg,
         skin,
         float(luma(skin)),
@@ -119,8 +121,8 @@ def sketch_face(
 def yaw_of(face: Face) -> float:
     """Degrees the face is turned about its vertical axis, from the pose where it is known, else from the depth."""
     if face.pose is not None:
-        return float(np.degrees(np.arctan2(face.pose[0, 2], face.pose[2, 2])))
+        return math.degrees(math.atan2(face.pose[0, 2], face.pose[2, 2]))
     if face.landmarks.shape[1] < 3:
         return 0.0
-    across = face.landmarks[LEFT_TEMPLE] - face.landmarks[RIGHT_TEMPLE]
-    return float(np.degrees(np.arctan2(across[2], np.hypot(across[0], across[1]))))
+    x, y, depth = (face.landmarks[LEFT_TEMPLE] - face.landmarks[RIGHT_TEMPLE]).tolist()
+    return math.degrees(math.atan2(depth, math.hypot(x, y)))

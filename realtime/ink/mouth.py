@@ -87,7 +87,7 @@ SHADOW_WIDTHS = (6 * np.sin(np.pi * (0.05 + 0.9 * np.linspace(0, 1, 7)))).astype
 def see_mouth(face: FaceSketch, memory: FaceMemory) -> None:
     """Looks in photo and drawing for the lips' colours."""
     if _alpha(face, _width(face)) >= LEAST_ALPHA and memory.due("lips", LOOK_EVERY_S):
-        _look(face, face.points[LIPS], curve(face.points[INNER], STATIONS).mean(0), memory)
+        _look(face, face.points.take(LIPS, 0), curve(face.points.take(INNER, 0), STATIONS).mean(0), memory)
 
 
 def draw_mouth(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
@@ -96,8 +96,8 @@ def draw_mouth(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
     alpha = _alpha(face, width)
     if alpha < LEAST_ALPHA:
         return
-    upper, lower = curve(face.points[INNER], STATIONS)
-    corners, lips = face.points[CORNERS], face.points[LIPS]
+    upper, lower = curve(face.points.take(INNER, 0), STATIONS)
+    corners, lips = face.points.take(CORNERS, 0), face.points.take(LIPS, 0)
     opening = mouth_opening(face.points)
     ajar = smoothstep(SHUT, AJAR, opening)
     lip, strength = memory["lip"], memory.get("lip line", 0.0)
@@ -133,7 +133,7 @@ def draw_mouth(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
 
 def _width(face: FaceSketch) -> float:
     """Of the mouth, px."""
-    left, right = face.points[CORNERS]
+    left, right = face.points.take(CORNERS, 0)
     return length(right - left)
 
 
@@ -251,20 +251,20 @@ def _draw_inside(
     dark = face.ink * np.float32(0.72) + redness * np.float32(0.16)
     cv2.rectangle(picture, (0, 0), picture.shape[1::-1], dark.tolist(), cv2.FILLED)
 
-    *teeth, tongue = memory["teeth"]
+    *bands, tongue = _bands(upper, lower, memory["teeth"])
     brightness = memory.get("teeth brightness", 1.0)
-    if _is_seen(tongue):
+    if tongue is not None:
         tongue_colour = lip * np.float32(0.54) + redness * np.float32(0.35)
-        cover(picture, _band(upper, lower, tongue), box, scale, tongue_colour.tolist())
-    bands = [_band(upper, lower, band) for band in teeth if _is_seen(band)]
-    if bands:
+        cover(picture, tongue, box, scale, tongue_colour.tolist())
+    if any(band is not None for band in bands):
         tooth = vector(1, 0.965, 0.915) * min(
             0.5 * (light * 0.55 + 112) + 0.5 * light * clamp(1.25 * brightness, 0.7, 2.6), 236
         )
         tooth = tooth + (0.34 - 0.2 * min(brightness, 1)) * (face.skin * (luma(tooth) / max(light, 1)) - tooth)
         where: GrayImage = np.zeros(picture.shape[:2], np.uint8)
         for band in bands:
-            cover(where, band, box, scale, 255, cv2.LINE_8)
+            if band is not None:
+                cover(where, band, box, scale, 255, cv2.LINE_8)
         cv2.copyTo(_teeth(face, box, scale, tooth), where, picture)
     if scale > 1:
         picture = cv2.resize(picture, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
@@ -290,14 +290,12 @@ def _teeth(face: FaceSketch, box: Box, scale: int, colour: Colour) -> RgbImage:
     return cv2.resize(teeth, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)  # type: ignore[return-value]
 
 
-def _is_seen(band: Points) -> bool:
-    return float((band[1] - band[0]).max()) >= 0.04
-
-
-def _band(upper: Points, lower: Points, band: Points) -> Points:
-    """Closed outline of what lies between two shares (2, n) of the way from the upper lip to the lower one."""
-    edges = curve((upper + (lower - upper) * band[..., None])[:, ::3], 41)
-    return np.concatenate([edges[0], edges[1, ::-1]])
+def _bands(upper: Points, lower: Points, shares: Points) -> list[Points | None]:
+    """Closed outlines of what lies between shares (k, 2, n) of the way from the upper lip to the lower one, or None."""
+    edges = curve((upper[::3] + (lower - upper)[::3] * shares[..., ::3, None]), 41)
+    outlines = np.concatenate([edges[:, 0], edges[:, 1, ::-1]], 1)
+    most = (shares[:, 1] - shares[:, 0]).max(1).tolist()
+    return [outline if high >= 0.04 else None for outline, high in zip(outlines, most, strict=True)]
 
 
 def _teeth_and_tongue(face: FaceSketch, upper: Points, gap: Points) -> tuple[Points, float]:

@@ -88,8 +88,9 @@ def cover(
     edge: int = cv2.LINE_AA,
 ) -> None:
     """Writes `value` into the closed outline, in a mask as `coverage` makes it, or a picture of its size."""
-    fixed = (outline * np.float32(scale << SUBPIXEL_BITS)).astype(np.int32)
-    corner = (-(box[0] * scale << SUBPIXEL_BITS) - HALF, -(box[1] * scale << SUBPIXEL_BITS) - HALF)
+    fine = scale << SUBPIXEL_BITS
+    fixed = (outline * np.float32(fine)).astype(np.int32)
+    corner = (-box[0] * fine - HALF, -box[1] * fine - HALF)
     cv2.fillPoly(mask, [fixed], value, edge, SUBPIXEL_BITS, corner)
 
 

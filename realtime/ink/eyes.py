@@ -24,7 +24,6 @@ from realtime.ink.measure import (
     Floats,
     Points,
     clamp,
-    length,
     luma,
     lumas,
     quantile,
@@ -44,6 +43,8 @@ CREASE_TAU_S, LASHES_TAU_S = 0.4, 0.3
 LASHES_AT, LID_AT = (-0.02, 0.02, 0.06), (0.16, 0.22)  # places above the upper lid's edge, in eye widths
 # Lights in the eye: across and along the iris from its centre, size (all in radii), strength.
 HIGHLIGHTS = ((-0.22, -0.45, 0.17, 0.95), (0.24, 0.40, 0.08, 0.55))
+# How far above and below the upper lid it goes, over the eye's height.
+SHADOW_DEPTHS = np.repeat(vector(-0.22, 0.275), SAMPLES)[:, None]
 NOTHING = vector(0, 0, 0)
 TEXTURE_HALF = 48  # px, half the side of the iris's texture
 NARROWED = (0.85, 0.4)  # share of the usual openness: between them it gets darker in an eye
@@ -54,7 +55,8 @@ SPOT = np.stack([np.cos(_ANGLES), 1.15 * np.sin(_ANGLES)], 1)  # outline of a li
 LID_PROFILE = ((-0.05, 0.05, 0.22, 0.45, 0.8, 1.0), (0.1, 0.75, 1.0, 0.95, 0.6, 0.2))
 _ALONG = np.concatenate([[-0.05], np.linspace(0, 1, SAMPLES)])
 LID_WIDTHS = np.interp(_ALONG, *LID_PROFILE).astype(np.float32)
-LOWER_WIDTHS = (np.sin(np.pi * np.linspace(0.1, 0.95, 15)) ** 0.8).astype(np.float32)
+LOWER_WIDTHS = (0.30 * np.sin(np.pi * np.linspace(0.1, 0.95, 15)) ** 0.8).astype(np.float32)
+LID_ABOVE, LOWER_BELOW = 0.25 * LID_WIDTHS[:, None], 0.45 * LOWER_WIDTHS[:, None]
 CREASE_WIDTHS = (np.sin(np.pi * np.linspace(0.06, 0.96, SAMPLES)) ** 0.7).astype(np.float32)
 
 
@@ -179,14 +181,15 @@ def _draw_balls(overlay: Overlay, face: FaceSketch, balls: list[tuple[Eye, Colou
     places = [[side * scale for side in (x0 - left, y0 - top, x1 - left, y1 - top)] for (x0, y0, x1, y1), *_ in found]
     wide, high = max(x1 - x0 for x0, _, x1, _ in places), max(y1 - y0 for _, y0, _, y1 in places)
     pictures: NDArray[np.uint8] = np.empty((len(found) * high, wide, 4), np.uint8)  # one below the other
-    shadows, shares = np.zeros_like(pictures), np.zeros(pictures.shape[:2], np.uint8)
+    shadows, shares = np.zeros(pictures.shape, np.uint8), np.zeros(pictures.shape[:2], np.uint8)
     rows = [np.s_[place * high : (place + 1) * high] for place in range(len(found))]
+    ink = _whole(face.ink)
     for row, (box, eye, iris, white, alpha) in zip(rows, found, strict=True):
         ground = _whole(white)
         matrix, shrink = _iris_matrix(eye, box, scale)
         # Fewer pixels than the texture has: average first, or the rim breaks up.
         blur_px = int(1 / shrink) | 1 if shrink < 0.6 else 1
-        texture = _iris_picture(blur_px, _whole(iris), _whole(face.ink), ground)
+        texture = _iris_picture(blur_px, _whole(iris), ink, ground)
         cv2.warpAffine(texture, matrix, (wide, high), pictures[row], cv2.INTER_LINEAR, cv2.BORDER_CONSTANT, ground)
         _draw_shadow(shadows[row], eye, box, scale)
         cover(shares[row], eye.outline, box, scale, 255 * alpha)
@@ -225,8 +228,7 @@ def _draw_shadow(shadow: NDArray[np.uint8], eye: Eye, box: Box, scale: int) -> N
     red, green, blue = (255 * darker + (1 - darker) * value for value in SHADOW)
     if darker:
         cv2.rectangle(shadow, (0, 0), shadow.shape[1::-1], (255 * darker,) * 3, cv2.FILLED)
-    depth = eye.down * (0.22 * eye.openness * eye.width)
-    outline = np.concatenate([eye.upper - depth, (eye.upper + depth * 1.25)[::-1]])
+    outline = np.concatenate([eye.upper, eye.upper[::-1]]) + SHADOW_DEPTHS * (eye.openness * eye.width * eye.down)
     cover(shadow, outline, box, scale, (red, green, blue))
 
 
@@ -269,17 +271,17 @@ def _lid_width(face: FaceSketch, eye: Eye, memory: FaceMemory, side: int) -> flo
 
 
 def _lower_lid(face: FaceSketch, eye: Eye, full: float, alpha: float) -> Stroke:
-    widths = (0.30 * full) * LOWER_WIDTHS
-    path = eye.lower[1:16] + eye.down * (0.45 * widths[:, None])  # below the white, which covers it
-    return Stroke(path, widths, face.ink + 0.30 * (face.skin - face.ink), 0.45 * alpha)
+    path = eye.lower[1:16] + LOWER_BELOW * (full * eye.down)  # below the white, which covers it
+    return Stroke(path, full * LOWER_WIDTHS, face.ink + 0.30 * (face.skin - face.ink), 0.45 * alpha)
 
 
 def _upper_lid(face: FaceSketch, eye: Eye, full: float, alpha: float) -> Stroke:
-    ahead = eye.upper[0] - eye.upper[2]
-    tail = eye.upper[0] + ahead * (0.05 * eye.width / (length(ahead) + 1e-6)) + eye.down * (0.012 * eye.width)
-    path = np.concatenate([tail[None], eye.upper])
-    widths = full * LID_WIDTHS
-    return Stroke(path - eye.down * (0.25 * widths[:, None]), widths, face.ink, alpha)
+    (x, y), _, (x2, y2) = eye.upper[:3].tolist()
+    (down_x, down_y), sunk = eye.down.tolist(), 0.012 * eye.width
+    ahead = 0.05 * eye.width / (math.hypot(x - x2, y - y2) + 1e-6)
+    tail = (x + (x - x2) * ahead + down_x * sunk, y + (y - y2) * ahead + down_y * sunk)
+    path = np.concatenate([vector(*tail)[None], eye.upper]) - LID_ABOVE * (full * eye.down)
+    return Stroke(path, full * LID_WIDTHS, face.ink, alpha)
 
 
 def _lashes(face: FaceSketch, eye: Eye) -> float:

@@ -110,15 +110,18 @@ def draw_mouth(canvas: Canvas, face: FaceSketch, memory: FaceMemory) -> None:
         lower = (lower + (lower - upper) * memory["further open"][:, None]).astype(np.float32)
     if face.touch_up.make_up != 1:
         _make_up(canvas, face, alpha)
-    upper, lower, corners = _exaggerated(face, upper, lower, corners, memory)
+    if face.expression > 1:
+        upper, lower, corners = _exaggerated(face, upper, lower, corners, memory)
     if ajar > 0.01:
         _draw_inside(canvas, face, upper, lower, lip, memory, alpha * ajar)
     middle = (upper + lower) / 2
     ink = face.ink * np.float32(0.85) + lip * np.float32(0.10)
     line = middle + (upper - middle) * ajar
-    line = np.concatenate([corners[:1] * 0.8 + line[:1] * 0.2, line, corners[1:] * 0.8 + line[-1:] * 0.2])
+    ends = corners * np.float32(0.8) + line[:: STATIONS - 1] * np.float32(0.2)
+    line = np.concatenate([ends[:1], line, ends[1:]])
     full = face.stroke_px(4.6 + 2.8 * strength) * clamp(width / (0.36 * face.width), 0.6, 1.15)
-    box = box_of(np.concatenate([line, lower, face.points[LIPS_OUTER_BOTTOM]]), 0.03 * face.width + 2, canvas.rgb.shape)
+    all_of_it = np.concatenate([line, lower, lips[1, 0]])
+    box = box_of(all_of_it, 0.03 * face.width + 2, canvas.rgb.shape)
     if box is None:
         return
     strokes = [_lip_shadow(face, alpha)]
@@ -147,8 +150,6 @@ def _exaggerated(
 ) -> tuple[Points, Points, Points]:
     """Lips and corners with more of what they do: an opening goes further down, corners rise and fall further."""
     more = face.expression - 1
-    if more <= 0:
-        return upper, lower, corners
     sag = float((corners.mean(0) - (upper + lower)[len(upper) // 2] / 2) @ face.down)
     usual = memory.ease_share("mouth corners", sag / face.width, CORNERS_TAU_S) * face.width
     lift = 1.5 * more * (sag - usual) * face.down

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from math import expm1
 
 from realtime.loop import Frames
-from realtime.redraw import EVERY_S, Effort
+from realtime.redraw import FACE_EVERY_S, ROOM_EVERY_S, Effort
 from realtime.types import Frame, Missing, Picture
 
 LOAD_TAU_S = 1.0  # that the load is averaged over
@@ -34,11 +34,10 @@ class Step:
 
 
 STEPS = (
-    Step("everything is drawn in full", Effort(EVERY_S)),
-    Step("the room is drawn eight times a second", Effort(0.130)),
-    Step("faces are drawn every other frame", Effort(0.130, EVERY_S)),
-    Step("the picture is drawn at three quarters of its size", Effort(0.130, EVERY_S, 0.75)),
-    Step("the picture is drawn at half of its size", Effort(0.130, EVERY_S, 0.5)),
+    Step("everything is drawn in full", Effort(ROOM_EVERY_S, FACE_EVERY_S)),
+    Step("room and faces are drawn half as often", Effort(2 * ROOM_EVERY_S, 2 * FACE_EVERY_S)),
+    Step("the picture is drawn at three quarters of its size", Effort(2 * ROOM_EVERY_S, 2 * FACE_EVERY_S, 0.75)),
+    Step("the picture is drawn at half of its size", Effort(2 * ROOM_EVERY_S, 2 * FACE_EVERY_S, 0.5)),
 )
 
 

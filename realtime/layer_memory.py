@@ -20,12 +20,12 @@ from realtime.layers import FINE, FineImage, FineTable, Layers, fine_levels
 from realtime.motion import moved
 from realtime.types import Flow, GrayImage, Mask, RgbImage
 
-TAU_S = 0.92  # what stays the same is averaged for so long and then held: a second after the first frame, all is
+TAU_S = 0.88  # what stays the same is averaged for so long and then held: a second after the first frame, all is
 _LEAST_TAU_S = 1e-6  # shorter: each drawing is shown as it is
 MOVING_TAU_S = 0.5  # what moves without changing is averaged: held, it would blur from being moved again and again
 NOISE_LEAST = 0.5
 STILL_NOISE, CHANGED = 3.5, 15.0  # change of the picture, in units of its noise and in 1/255: none, and new
-FACE_LENIENT = 1.3  # times that in a face's crop: its eyes and lips are live, and no lines of a room are dragged along
+FACE_LENIENT = 2.0  # times that in a face's crop: its eyes and lips are live, and no lines of a room are dragged along
 # What is new where nothing moves is drawn anew with its surroundings, so far at half size, and for so long: a generator
 # draws a wall otherwise beside a thing than alone. Not what moves itself and has lines (ink of 255) near: they would
 # be other ones in each frame.

@@ -2,9 +2,9 @@
 
 Comes in: what the generator would draw from, how it moved and the time since the last frame. Goes out: whether, and
 when. One for each picture region, on any thread. A room changes slowly and a person mostly moves: where the optical
-flow explains what changed, every other drawing of 30 a second can be left out and nobody sees it, and those that are
-made may come a frame late. A head that bobs fast drags the lines of the room along in the flow: then every frame is
-drawn, and waited for.
+flow explains what changed, two of three drawings of a room, 30 a second, and every other of a face can be left out and
+nobody sees it, and those of a room may come a frame late. A head that bobs fast drags the lines of the room along in
+the flow: then every frame is drawn, and waited for.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import numpy as np
 from realtime.motion import moved, small_gray
 from realtime.types import Flow, GrayImage, RgbImage
 
-EVERY_S = 0.060  # at 30 frames a second every other is drawn, at 60 every third, at 20 each
+ROOM_EVERY_S = 0.090  # at 30 frames a second every third is drawn, at 15 every other, at 60 every fifth
+FACE_EVERY_S = 0.060  # at 30 every other, at 20 each
 SLACK_S = 0.012  # frames come a little early or late
 WIDTH_PX = 160  # of the picture in which changes are looked for
 CHANGED = 14.0  # of 255, with noise averaged away: more is new

@@ -60,7 +60,7 @@ from realtime.trace import Trace
 from realtime.types import Frame, Picture
 
 Say = Callable[[str], None]
-LOOKED_AHEAD = 2  # frames of a clip: every other room is drawn, so that work comes by twos
+LOOKED_AHEAD = 2  # frames of a clip: rooms and faces are not drawn in each, so that some are more work
 LIVE_SINKS = ("preview", "virtualcam", *STREAMED_TO)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from realtime.governor import STEPS, UNDER_S, Governed, Governor, Paced
-from realtime.redraw import EVERY_S
+from realtime.redraw import FACE_EVERY_S, ROOM_EVERY_S, Effort
 from realtime.types import Frame, Picture, read_only
 
 PICTURE = read_only(np.full((72, 128, 3), 90, np.uint8))
@@ -133,5 +133,5 @@ def test_two_pictures_worked_on_at_once_may_take_longer_than_the_time_between_th
     assert set(machine.run(30)) == {0}
 
 
-def test_full_effort_is_the_room_at_its_usual_rate() -> None:
-    assert STEPS[0].effort.room_every_s == EVERY_S
+def test_full_effort_is_room_and_faces_at_their_usual_rates() -> None:
+    assert STEPS[0].effort == Effort(ROOM_EVERY_S, FACE_EVERY_S)

@@ -43,8 +43,8 @@ def test_the_median_of_the_runs_counts_and_is_told() -> None:
 
 def test_what_the_governor_gave_up_is_told() -> None:
     slow = run(20, 4)
-    slow.stats["given_up"] = {"the room is drawn eight times a second": 50}
-    assert "given up: the room is drawn eight times a second in 50" in "\n".join(lines_of("live", figures([slow])))
+    slow.stats["given_up"] = {"room and faces are drawn half as often": 50}
+    assert "given up: room and faces are drawn half as often in 50" in "\n".join(lines_of("live", figures([slow])))
 
 
 def test_figures_that_an_earlier_version_does_not_tell_are_left_open() -> None:

@@ -16,7 +16,7 @@ from skimage.data import astronaut
 
 from realtime.ink import Ink
 from realtime.ink.canvas import Canvas, Overlay, Stroke, curve, ribbons
-from realtime.ink.eye_colour import Cues
+from realtime.ink.eye_colour import Cues, bare_luma
 from realtime.ink.eye_shape import shape_eyes
 from realtime.ink.face import SKIN as SKIN_POINTS
 from realtime.ink.face import sketch_face
@@ -383,7 +383,7 @@ def test_eyes_as_pale_as_their_white_are_seen() -> None:
     memory.appear(Face(LANDMARKS), 0.0, 0.1)
     sketch = sketch_face(memory, photo, PAPER, TouchUp(), 1.0)
     assert sketch is not None
-    assert min(Cues.of(sketch, eye).likeness for eye in shape_eyes(sketch, memory)) > 0.5
+    assert min(Cues.of(sketch, eye, bare_luma(sketch)).likeness for eye in shape_eyes(sketch, memory)) > 0.5
 
 
 def test_bright_whites_in_a_dark_face_are_no_glare() -> None:

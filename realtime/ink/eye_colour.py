@@ -5,6 +5,7 @@ Comes in: a `FaceSketch`, an `Eye`, the face's memory. Goes out: shares and colo
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,19 +98,21 @@ class Cues:
     opened: float
 
     @classmethod
-    def of(cls, face: FaceSketch, eye: Eye) -> Cues:
-        """Measured in this frame's photo."""
+    def of(cls, face: FaceSketch, eye: Eye, bare: float) -> Cues:
+        """Measured in this frame's photo. bare: `bare_luma` of this face."""
         below = np.concatenate([eye.own_lower[3:-3:3] + eye.down * (eye.width * k) for k in (0.18, 0.28, 0.38)])
         colours = sample(face.photo, below)
-        ring = min(quantile(luma(colours), 0.5) / face.photo_skin, 1.0)
-        middle, skin = middle_colour(colours), face.photo_colour
-        hues = middle / max(float(luma(middle)), 8.0) - skin / max(float(luma(skin)), 8.0)
+        skin, middle = quantile(luma(colours), 0.5), middle_colour(colours)
+        hues = middle / max(float(luma(middle)), 8.0) - face.photo_colour / face.photo_skin
         points = (eye.own_upper[2:-2] * (1 - LID_SHARES) + eye.own_lower[2:-2] * LID_SHARES).reshape(-1, 2)
         between = sample(face.photo, points)
         level = np.minimum(luma(between) / face.photo_skin, 1.5)
-        plain = smoothstep(0.09, 0.05, float(level.std())) * smoothstep(9, 15, eye.width)  # small eyes are blurred
-        across = (points - eye.iris) @ eye.right / max(length(eye.across), 1e-3)
-        along = (points - eye.iris) @ eye.down / max(eye.radius, 1e-3)
+        away = level - level.sum() / level.size
+        spread = math.sqrt(float(away @ away) / level.size)
+        plain = smoothstep(0.09, 0.05, spread) * smoothstep(9, 15, eye.width)  # small eyes are blurred
+        points = points - eye.iris
+        across = points @ eye.right / max(length(eye.across), 1e-3)
+        along = points @ eye.down / max(eye.radius, 1e-3)
         radius = np.hypot(across, along) * IRIS_GROWTH
         disc = np.clip((radius - 0.75) / 0.4, 0, 1)
         likeness = _correlation(disc, level)
@@ -121,10 +124,9 @@ class Cues:
             bluer = between[:, 2] / np.maximum(between[:, 0], 8)
             share = smoothstep(*BLUE_IRIS, quantile(bluer[iris], 0.5) / max(quantile(bluer[white], 0.5), 0.05))
             likeness = max(likeness, share * -_correlation(disc, bluer))
-        bare = quantile(luma(sample(face.photo, face.points[BARE])), 0.7)
         return cls(
-            ring, quantile(luma(colours), 0.5) / max(bare, 8.0), float(np.abs(hues).max()), likeness, contrast, plain,
-            eye.opened,
+            min(skin / face.photo_skin, 1.0), skin / max(bare, 8.0), float(np.abs(hues).max()), likeness, contrast,
+            plain, eye.opened,
         )  # fmt: skip
 
     @property
@@ -139,6 +141,11 @@ class Cues:
         """0..1: how surely landmarks put an open eye where there is one plain patch: a hand, or a made-up lid."""
         shapeless = max(smoothstep(0.3, 0.1, self.likeness), smoothstep(0.1, 0.05, self.contrast))
         return self.opened * shapeless * self.plain
+
+
+def bare_luma(face: FaceSketch) -> float:
+    """Of nose and cheeks in the photo, mostly below glasses."""
+    return quantile(luma(sample(face.photo, face.points.take(BARE, 0))), 0.7)
 
 
 def _correlation(a: Floats, b: Floats) -> float:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.ink.canvas import Box, Canvas, Overlay, Stroke, blend, box_of, cover, curve, ribbons, softened
-from realtime.ink.eye_colour import Cues, evidence, iris_colour, light_on, remember_iris, remember_white
+from realtime.ink.eye_colour import Cues, bare_luma, evidence, iris_colour, light_on, remember_iris, remember_white
 from realtime.ink.eye_shape import SAMPLES, Eye, shape_eyes
 from realtime.ink.face import FaceSketch
 from realtime.ink.measure import (
@@ -105,7 +105,8 @@ def draw_eyes(
 
 def _look(face: FaceSketch, eyes: list[Eye], memory: FaceMemory) -> None:
     """Measures what changes slowly: what is to be seen of the eyes, and less often light, colours, lashes, creases."""
-    cues = [Cues.of(face, eye) for eye in eyes]
+    bare = bare_luma(face)
+    cues = [Cues.of(face, eye, bare) for eye in eyes]
     seen = evidence(cues)
     for side, eye in enumerate(eyes):
         believed = max(eye.opened, 0.1)  # a blink is no time to judge

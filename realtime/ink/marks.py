@@ -85,9 +85,8 @@ def _found(face: FaceSketch, right: Floats) -> Floats:
     x0, y0, x1, y1 = box
     scale = min(1.0, LOOK_PX / face.width)
     size = (max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale)))
-    near = halved(face.photo[y0:y1, x0:x1], int(-math.log2(scale)))
-    gray = cv2.cvtColor(cv2.resize(near, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
-    gray = cv2.blur(gray, (3, 3))
+    near = halved(cv2.cvtColor(face.photo[y0:y1, x0:x1], cv2.COLOR_RGB2GRAY), int(-math.log2(scale)))  # type: ignore[arg-type]
+    gray = cv2.blur(cv2.resize(near, size, interpolation=cv2.INTER_AREA), (3, 3))
     closed = cv2.morphologyEx(gray, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (CLOSING, CLOSING)))
     darker = (closed.astype(np.float32) - gray) / np.maximum(closed, 24)
     dark = ((darker > DARKER) & (closed > 0.45 * face.photo_skin)).astype(np.uint8)

@@ -814,7 +814,7 @@ def test_shapes_put_on_at_once_look_like_shapes_painted_one_by_one() -> None:
     assert np.abs(at_once.astype(int) - one_by_one.rgb).max() <= 4
     assert np.abs(at_once.astype(int) - paper).max() > 100
     left = paper.copy()
-    overlay.put_on(left, keep=np.full((54, 86), 255, np.uint8))
+    overlay.put_on(left, over_it=lambda covered: np.full_like(covered, 255))
     assert np.abs(left.astype(int) - paper).max() <= 1
 
 

@@ -7,6 +7,7 @@ shape's own box. Runs on the filter's thread.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import accumulate, pairwise
 from typing import NamedTuple
@@ -197,18 +198,27 @@ class Overlay:
         red, green, blue = colour.tolist()
         cover(self.rgba, outline, self.box, self.scale, (red * alpha, green * alpha, blue * alpha, 255 * alpha))
 
-    def put_on(self, picture: RgbImage, feather_px: float = 0.0, keep: GrayImage | None = None) -> None:
-        """Paints all of it into the picture, its edges `feather_px` soft. keep: of the box's size, what stays free."""
+    def put_on(
+        self,
+        picture: RgbImage,
+        feather_px: float = 0.0,
+        over_it: Callable[[GrayImage], GrayImage | None] | None = None,
+    ) -> None:
+        """Paints all of it into the picture, its edges `feather_px` soft.
+
+        over_it: gives, for its coverage of the box, (h, w) u8 what stays on top of it, or None.
+        """
         x0, y0, x1, y1 = self.box
         rgba = self.rgba
         if self.scale > 1:
             rgba = cv2.resize(rgba, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
         rgba = softened(rgba, feather_px)
-        if keep is not None:
+        covered = cv2.extractChannel(rgba, 3)
+        if over_it is not None and (keep := over_it(covered)) is not None:  # type: ignore[arg-type]
             rgba = cv2.subtract(rgba, cv2.multiply(rgba, cv2.merge([keep] * 4), scale=1 / 255))  # type: ignore[assignment]
-        share = cv2.cvtColor(cv2.extractChannel(rgba, 3), cv2.COLOR_GRAY2RGB)
+            covered = cv2.extractChannel(rgba, 3)
         target = picture[y0:y1, x0:x1]
-        cv2.subtract(target, cv2.multiply(target, share, scale=1 / 255), target)
+        cv2.subtract(target, cv2.multiply(target, cv2.cvtColor(covered, cv2.COLOR_GRAY2RGB), scale=1 / 255), target)
         cv2.add(target, cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB), target)
 
 

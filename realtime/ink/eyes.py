@@ -9,7 +9,7 @@ eye closes, so that a closed eye is one drawn line. Colours of iris and white ar
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import cv2
 import numpy as np
@@ -100,7 +100,9 @@ def draw_eyes(
     _draw_balls(overlay, face, balls)
     for shape in shapes[len(below) :]:
         overlay.fill(*shape)
-    overlay.put_on(canvas.rgb, keep=_glasses(canvas, lines, box, [eye for _, eye, _ in shown]))
+    overlay.put_on(
+        canvas.rgb, over_it=partial(_glasses, canvas.ink_left(lines, box), box, [eye for _, eye, _ in shown])
+    )
 
 
 def _look(face: FaceSketch, eyes: list[Eye], memory: FaceMemory) -> None:
@@ -332,10 +334,12 @@ def _weighted_line(x: Points, y: Points, weight: Points) -> tuple[float, float]:
     return float(mean_y - slope * mean_x), slope
 
 
-def _glasses(canvas: Canvas, lines: GrayImage, box: Box, eyes: list[Eye]) -> GrayImage | None:
-    """The generator's ink in a box that is no part of the eyes: rims, straps, strands of hair. None where none is."""
-    ink = canvas.ink_left(lines, box)
-    if not cv2.hasNonZero(ink):
+def _glasses(ink: GrayImage, box: Box, eyes: list[Eye], covered: GrayImage) -> GrayImage | None:
+    """The generator's ink in a box that is no part of the eyes: rims, straps, strands of hair. None where none is.
+
+    covered: what was drawn there; where that is nothing, nothing can lie on top of it.
+    """
+    if not cv2.hasNonZero(cv2.min(ink, covered)):
         return None
     own: GrayImage = np.zeros(ink.shape, np.uint8)
     for eye in eyes:

@@ -127,9 +127,12 @@ def clean(canvas: Canvas, lines: GrayImage, face: FaceSketch, seen: list[float],
         tuple([round(255 * visible) if visible >= 0.02 else 0 for visible in seen]),  # type: ignore[arg-type]
     )
     bare = (1 - are_worn(memory)) * sum(seen) / len(seen)  # before hidden eyes there are dark lenses, with rims
-    for side, value in enumerate(look.values):
-        cv2.fillPoly(look.holes, [look.outlines[side * EYE_PARTS + OPENING]], value)
-    cv2.fillPoly(look.holes, [look.outlines[GAP]], 255)
+    openings, gap = [look.outlines[side * EYE_PARTS + OPENING] for side in range(2)], look.outlines[GAP]
+    if look.values == (255, 255):
+        cv2.fillPoly(look.holes, [*openings, gap], 255)
+    else:
+        for opening, value in zip((*openings, gap), (*look.values, 255), strict=True):
+            cv2.fillPoly(look.holes, [opening], value)
     _mark_ink(look, inked, photo, face.photo_skin, bare)  # type: ignore[arg-type]
     _mark_lashes(look, part, LASHES * face.skin_luma)
     if not cv2.hasNonZero(look.holes):
@@ -231,20 +234,26 @@ def _mark_stray(look: _Look, at: NDArray[np.intp], photo: RgbImage, skin: float,
         if box is not None:
             there = np.s_[box[1] : box[3], box[0] : box[2]]
             around[there] = face[there]
-    at = at[around.ravel().take(at).view(np.bool_)]
+    holes = look.holes.ravel()
+    at = at[(holes.take(at) < value) & around.ravel().take(at).view(np.bool_)]
     if not at.size:
         return
+    row = at // wide
+    column = at - row * wide
+    # A line in the drawing may lie a little beside the one in the photo.
+    near = max(1, round(0.02 * span))
+    # Nor is there a line in a shade that is no darker in the middle than around.
+    far = max(near, round(0.07 * span))
     x0, y0, x1, y1 = _round_all(boxes)
+    x0, y0 = max(x0, int(column.min()) - far), max(y0, int(row[0]) - far)
+    x1, y1 = min(x1, int(column.max()) + 1 + far), min(y1, int(row[-1]) + 1 + far)
     part = photo[y0 << look.halvings : y1 << look.halvings, x0 << look.halvings : x1 << look.halvings]
     gray = halved(cv2.cvtColor(part, cv2.COLOR_RGB2GRAY), look.halvings)  # type: ignore[arg-type]
-    place = at - (y0 * wide + x0) - (at // wide - y0) * (wide - (x1 - x0))
-    # A line in the drawing may lie a little beside the one in the photo.
-    darkest = cv2.erode(gray, _square(max(1, round(0.02 * span)))).ravel().take(place)
-    # Nor is there a line in a shade that is no darker in the middle than around.
-    shade = cv2.blur(gray, (2 * round(0.07 * span) + 1,) * 2).ravel().take(place)
+    place = (row - y0) * (x1 - x0) + column - x0
+    darkest = cv2.erode(gray, _square(near)).ravel().take(place)
+    shade = cv2.blur(gray, (2 * far + 1, 2 * far + 1)).ravel().take(place)
     stray = at[darkest > np.minimum(np.maximum(NO_LINE * shade, DARK * skin), PALE * skin)]
-    holes = look.holes.ravel()
-    holes[stray] = np.maximum(holes.take(stray), value)
+    holes[stray] = value
 
 
 def _mark_lashes(look: _Look, drawing: RgbImage, level: float) -> None:

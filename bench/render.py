@@ -22,6 +22,7 @@ import realtime.layer_memory
 from engines.assets import perception_files
 from engines.engine import Engine
 from engines.openvino_cpu import LandmarkNetwork
+from engines.openvino_faces import FaceDetector
 from engines.select import open_engine
 from realtime.compose import Compose
 from realtime.crop import CROP_PX
@@ -109,8 +110,9 @@ class Studio:
         self._say = say
         self._engines: dict[tuple[Path, Size], Engine] = {}
         self._models = perception_files()
-        network = LandmarkNetwork(self._models[0])
-        self.perceive = self._opened.enter_context(SharedPerceiver(*self._models, network=network))
+        network, detector = LandmarkNetwork(self._models[0]), FaceDetector(self._models[0])
+        perceive = SharedPerceiver(*self._models, network=network, detector=detector)
+        self.perceive = self._opened.enter_context(perceive)
 
     def __enter__(self) -> Self:
         return self

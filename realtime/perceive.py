@@ -1,8 +1,8 @@
 """What is in a frame: a person mask and faces.
 
 Comes in: `Frame`. Goes out: `Scene` with landmarks in pixels of the frame. Runs on the caller's thread, but that while
-faces are followed others are looked for on a thread beside; MediaPipe keeps its own threads inside. The only place that
-imports mediapipe.
+faces are followed others are looked for on a thread beside, by the detector first; MediaPipe keeps its own threads
+inside. The only place that imports mediapipe.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import cv2
 import numpy as np
@@ -39,6 +39,7 @@ VIEW_MIN_PX = 96  # a smaller part of a frame holds no face worth drawing
 FACES_PER_VIEW = 6.0  # side of a close view over the face's height; the detector needs a face above 1/7 of its input
 STEP_MAX_MS = 1000
 LOOK_EVERY_S = 0.4  # while faces are followed: how often others are looked for
+SAME = 0.25  # of its height: a box so near to a followed face is that one's (99 % are within 0.15 of their face)
 EVERYWHERE: Mask = read_only(np.ones((2, 2), np.float32))  # the mask where nobody asks for one
 
 
@@ -60,6 +61,13 @@ class _Known:
     around: Place
 
 
+class Detector(Protocol):
+    """What is needed of `FaceDetector`."""
+
+    def run(self, rgb: RgbImage) -> NDArray[np.float32]:
+        """(n, 3): x and y of the middle and the height of each box that may hold a face, in pixels of the picture."""
+
+
 class Perceiver:
     """Finds people and faces. A context manager; `close()` may be called twice.
 
@@ -76,15 +84,18 @@ class Perceiver:
         square_person_model: Path,
         max_faces: int = 4,
         network: Network | None = None,
+        detector: Detector | None = None,
     ) -> None:
         """Opens the three MediaPipe models.
 
         `face_model`: face_landmarker.task. `wide_person_model`: selfie_segmentation_landscape.tflite, for wide frames.
         `square_person_model`: selfie_segmentation.tflite, for all others. With `max_faces` of 1 MediaPipe smooths
         landmarks by itself, above it does not. network: follows faces that were found, at half the work; without it
-        MediaPipe does. Raises `ModelFileError`.
+        MediaPipe does. detector: while faces are followed, MediaPipe looks for others only where it sees one.
+        Raises `ModelFileError`.
         """
         self._network = network
+        self._detector = detector
         self._known: tuple[_Known, ...] = ()
         self._looked_s = 0.0
         self._tasks: list[Any] = []
@@ -129,7 +140,7 @@ class Perceiver:
         if len(faces) < max(1, len(self._known)):
             faces = self._found(frame, faces)
         elif self._is_time_to_look(frame.t):
-            self._look_for_others(frame)
+            self._look_for_others(frame, faces)
         if self._network is not None:
             self._known = _known_of(faces, followed)
         return Scene(frame, person, faces)
@@ -149,11 +160,19 @@ class Perceiver:
                 found.append(_Known(_followed_face(now), around))
         return list(_known_of(_distinct([known.face for known in found]), found))
 
-    def _look_for_others(self, frame: Frame) -> None:
+    def _look_for_others(self, frame: Frame, known: tuple[Face, ...]) -> None:
         """Beside all other work: who is found is known from the next frame on."""
         self._looked_s = frame.t
-        look = partial(self._faces_in, frame.rgb, self._view, self._tick())
+        look = partial(self._others_in, frame.rgb, self._view, known, self._tick())
         self._others = self._beside.submit(look), frame.size
+
+    def _others_in(self, rgb: RgbImage, view: _View | None, known: tuple[Face, ...], clock_ms: int) -> tuple[Face, ...]:
+        """The faces in the view where the detector, a fifth of the work, sees one there that is not known."""
+        if self._detector is not None:
+            part, (x, y) = (rgb, (0, 0)) if view is None else (_part(rgb, view), (view.x, view.y))
+            if not _shows_another(self._detector.run(part) + np.array([x, y, 0], np.float32), known):
+                return ()
+        return self._faces_in(rgb, view, clock_ms)
 
     def _take_others(self) -> None:
         """Who was found beside, in the frame before, is known."""
@@ -163,9 +182,9 @@ class Perceiver:
         faces = looked.result()
         if size != self._size:
             return
-        if faces and self._view is not None and _leaves(faces[0], self._view, size):
-            self._view = _view_around(faces[0], size)
         distinct = sorted(_distinct([*(known.face for known in self._known), *faces]), key=_height, reverse=True)
+        if distinct and self._view is not None and _leaves(distinct[0], self._view, size):
+            self._view = _view_around(distinct[0], size)
         self._known = _known_of(distinct[: self._max_faces], self._known)
 
     def _found(self, frame: Frame, followed: tuple[Face, ...]) -> tuple[Face, ...]:
@@ -261,7 +280,7 @@ class Perceiver:
     def _faces_in(self, rgb: RgbImage, view: _View | None, clock_ms: int) -> tuple[Face, ...]:
         if view is None:
             view = _View(0, 0, rgb.shape[1], rgb.shape[0])
-        part = rgb[view.y : view.y + view.height, view.x : view.x + view.width]
+        part = _part(rgb, view)
         scale = VIEW_MAX_PX / max(view.width, view.height)
         if scale < 1:
             size = (max(1, round(view.width * scale)), max(1, round(view.height * scale)))
@@ -390,6 +409,17 @@ def _distinct(faces: list[Face]) -> list[Face]:
         if all(float(np.linalg.norm(_centre(face) - _centre(other))) > near for other in kept):
             kept.append(face)
     return kept
+
+
+def _shows_another(boxes: NDArray[np.float32], known: Sequence[Face]) -> bool:
+    """Whether one of these boxes, (n, 3) of x, y and height in pixels of the frame, is at none of the known faces."""
+    middles = np.array([_centre(face) for face in known])
+    away = np.linalg.norm(boxes[:, None, :2] - middles, axis=2).min(axis=1)
+    return bool((away > SAME * boxes[:, 2]).any())
+
+
+def _part(rgb: RgbImage, view: _View) -> RgbImage:
+    return rgb[view.y : view.y + view.height, view.x : view.x + view.width]
 
 
 def _views(size: Size) -> list[_View]:

@@ -10,9 +10,11 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from engines.assets import perception_files
 from engines.openvino_cpu import LandmarkNetwork
+from engines.openvino_faces import FaceDetector
 from realtime.card import card
 from realtime.compose import Compose, PassThrough, read_background
 from realtime.controls import Controls
@@ -59,6 +61,7 @@ from realtime.styles import PASS_THROUGH, Style, list_styles, load_style
 from realtime.trace import Trace
 from realtime.types import Frame, Picture
 
+T = TypeVar("T")
 Say = Callable[[str], None]
 LOOKED_AHEAD = 2  # frames of a clip: rooms and faces are not drawn in each, so that some are more work
 LIVE_SINKS = ("preview", "virtualcam", *STREAMED_TO)
@@ -273,8 +276,8 @@ def _open_filter(
     face_model, wide, square = perception_files()
     with ExitStack() as failed, ExitStack() as opened:
         failed.callback(stylize.close)
-        network = _landmark_network(face_model)
-        perceive = opened.enter_context(Perceiver(face_model, wide, square, network=network))
+        network, detector = _if_it_opens(LandmarkNetwork, face_model), _if_it_opens(FaceDetector, face_model)
+        perceive = opened.enter_context(Perceiver(face_model, wide, square, network=network, detector=detector))
         ink = Ink(style.touch_up, look.expression, settings.person)
         compose = Compose(look.background, bool(settings.mirror), settings.only)
         steady = Steady(look.steadiness)
@@ -284,9 +287,9 @@ def _open_filter(
     return drawing
 
 
-def _landmark_network(face_model: Path) -> LandmarkNetwork | None:
+def _if_it_opens(network: Callable[[Path], T], face_model: Path) -> T | None:
     try:
-        return LandmarkNetwork(face_model)
+        return network(face_model)
     except (ImportError, EngineError):  # MediaPipe then does it all, which gives the same
         return None
 

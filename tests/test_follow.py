@@ -10,6 +10,7 @@ from skimage.data import astronaut
 
 from engines.assets import model_file
 from engines.openvino_cpu import LandmarkNetwork
+from engines.openvino_faces import FaceDetector
 from realtime import perceive as module
 from realtime.follow import Place, _cut, follow, place_of, pose_of, square
 from realtime.ink.face import yaw_of
@@ -100,28 +101,46 @@ def network() -> LandmarkNetwork:
     return LandmarkNetwork(model_file(MODELS[0]))
 
 
+@pytest.fixture(scope="module")
+def detector() -> FaceDetector:
+    return FaceDetector(model_file(MODELS[0]))
+
+
 @pytest.fixture
-def following(network: LandmarkNetwork) -> Iterator[Perceiver]:
+def following(network: LandmarkNetwork, detector: FaceDetector) -> Iterator[Perceiver]:
+    face, wide, square = (model_file(name) for name in MODELS)
+    with Perceiver(face, wide, square, network=network, detector=detector) as perceiver:
+        yield perceiver
+
+
+@pytest.fixture
+def without_detector(network: LandmarkNetwork) -> Iterator[Perceiver]:
     face, wide, square = (model_file(name) for name in MODELS)
     with Perceiver(face, wide, square, network=network) as perceiver:
         yield perceiver
+
+
+def whole_looks(perceiver: Perceiver, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows with every look of MediaPipe's whole landmarker."""
+    looks: list[int] = []
+    found = perceiver._faces_in
+
+    def counted(*given: Any) -> Any:
+        looks.append(len(looks))
+        return found(*given)
+
+    monkeypatch.setattr(perceiver, "_faces_in", counted)
+    return looks
 
 
 def moved(x: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.warpAffine(PORTRAIT, np.array([[1, 0, x], [0, 1, 0]], np.float32), (512, 512)), np.uint8)
 
 
-def test_a_face_is_followed_as_mediapipe_follows_it_and_looked_for_now_and_then(
+def test_a_face_is_followed_as_mediapipe_follows_it_and_looked_for_once(
     following: Perceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks: list[float] = []
-    found = following._faces_in
-
-    def counted(*given: Any) -> Any:
-        looks.append(0.0)
-        return found(*given)
-
-    monkeypatch.setattr(following, "_faces_in", counted)
+    looks = whole_looks(following, monkeypatch)
     face, wide, square = (model_file(name) for name in MODELS)
     with Perceiver(face, wide, square) as mediapipe:
         for n in range(20):
@@ -129,6 +148,15 @@ def test_a_face_is_followed_as_mediapipe_follows_it_and_looked_for_now_and_then(
             ours, theirs = following(frame).faces[0], mediapipe(frame).faces[0]
             apart = np.abs(ours.landmarks - theirs.landmarks)[:, :2].mean()
             assert apart < 1.2, "of a face of 105 px"
+    assert len(looks) == 1, "at the start: later the detector sees nobody else"
+
+
+def test_without_a_detector_all_faces_are_looked_for_now_and_then(
+    without_detector: Perceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = whole_looks(without_detector, monkeypatch)
+    for n in range(20):
+        without_detector(Frame(PORTRAIT, n / 30, 0.0, n))
     assert len(looks) == 1 + 1, f"at the start and after {module.LOOK_EVERY_S} s"
 
 
@@ -141,11 +169,31 @@ def test_a_face_that_goes_is_lost_at_once_and_one_that_comes_is_found(following:
     assert following(Frame(wall, 1.0, 0.0, 9)).faces == ()
 
 
-def test_a_second_face_is_found_while_the_first_is_followed(following: Perceiver) -> None:
-    person = PORTRAIT[:, 90:346]
+def test_a_second_face_is_found_while_the_first_is_followed(
+    following: Perceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = PORTRAIT[:256, 90:346]
     alone, both = np.hstack([person, np.full_like(person, 90)]), np.hstack([person, person])
-    counts = [len(following(Frame(both if n > 2 else alone, n / 30, 0.0, n)).faces) for n in range(18)]
-    assert counts[2] == 1 and counts[17] == 2
+    looks = whole_looks(following, monkeypatch)
+    counts = [len(following(Frame(both if n > 2 else alone, n / 30, 0.0, n)).faces) for n in range(45)]
+    assert counts[2] == 1 and counts[17:] == [2] * 28
+    assert len(looks) == 1 + 1, "the detector sees one that is not known; then both are"
+
+
+def test_others_are_looked_for_where_a_far_face_has_gone(following: Perceiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = np.full((720, 1280, 3), 90, np.uint8)
+    person = cv2.resize(PORTRAIT, (340, 340), interpolation=cv2.INTER_AREA)  # a face of 70 px, found in a part only
+    looks = whole_looks(following, monkeypatch)
+    for n in range(30):
+        frame, x = room.copy(), 30 + 25 * n
+        frame[380:, x : x + 340] = person
+        scene = following(Frame(frame, n / 30, 0.0, n))
+        assert len(scene.faces) == 1
+        if n == 0:
+            looks.clear()
+    assert not looks, "the detector sees the known face where it is in the frame"
+    assert following._view is not None
+    assert following._view.x < scene.faces[0].landmarks[:, 0].mean() < following._view.x + following._view.width
 
 
 def test_the_network_is_compiled_once_and_the_same_when_read_back(

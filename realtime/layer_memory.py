@@ -22,10 +22,11 @@ from realtime.types import Flow, GrayImage, Mask, RgbImage
 
 TAU_S = 0.88  # what stays the same is averaged for so long and then held: a second after the first frame, all is
 _LEAST_TAU_S = 1e-6  # shorter: each drawing is shown as it is
-MOVING_TAU_S = 0.5  # what moves without changing is averaged: held, it would blur from being moved again and again
+MOVING_TAU_S = 0.7  # what moves without changing is averaged: held, it would blur from being moved again and again
 NOISE_LEAST = 0.5
 STILL_NOISE, CHANGED = 3.5, 15.0  # change of the picture, in units of its noise and in 1/255: none, and new
-FACE_LENIENT = 2.0  # times that in a face's crop: its eyes and lips are live, and no lines of a room are dragged along
+MOVES_LENIENT = 1.25  # times all that where something moves: it is not carried along quite right
+FACE_LENIENT = 1.6  # times that in a face's crop: its eyes and lips are live, and no lines of a room are dragged along
 # What is new where nothing moves is drawn anew with its surroundings, so far at half size, and for so long: a generator
 # draws a wall otherwise beside a thing than alone. Not what moves itself and has lines (ink of 255) near: they would
 # be other ones in each frame.
@@ -150,7 +151,7 @@ class LayerMemory:
         sample = np.sort(change[::4, ::4], axis=None)
         noise = max(float(sample[len(sample) // 2]) / FINE, NOISE_LEAST)
         still = FINE * min(self._still_noise * noise, self._changed / 2)
-        changed = _rise(cv2.dilate(change, np.ones((3, 3), np.uint8)), still, FINE * self._changed)
+        changed = _rise(cv2.dilate(change, np.ones((3, 3), np.uint8)), still, FINE * self._changed, moves)
         earlier = cv2.convertScaleAbs(_every_other(mean, np.uint64), alpha=1 / FINE)
         around = cv2.bitwise_and(cv2.compare(changed, 255, cv2.CMP_EQ), rests)
         if cv2.hasNonZero(around):
@@ -160,7 +161,7 @@ class LayerMemory:
             around = cv2.bitwise_and(around, cv2.bitwise_or(rests, plain))
         *flat, ink = cv2.split(cv2.blur(cv2.absdiff(_every_other(new, np.uint32), earlier), (3, 3)))
         apart = _most(*flat, cv2.convertScaleAbs(ink, alpha=INK_SHARE))
-        apart = _rise(apart, self.restless * LAYER_STILL, self.restless * LAYER_CHANGED)
+        apart = _rise(apart, self.restless * LAYER_STILL, self.restless * LAYER_CHANGED, moves)
         changed = _most(changed, apart, around)
         if live is not None:
             changed = cv2.max(changed, cv2.convertScaleAbs(live, alpha=255))
@@ -219,6 +220,9 @@ def _most(*channels: GrayImage) -> GrayImage:
     return functools.reduce(cv2.max, channels)
 
 
-def _rise(values: GrayImage | FineImage, low: float, high: float) -> GrayImage:
-    """0 up to `low`, 255 from `high` on, straight between."""
-    return cv2.convertScaleAbs(cv2.subtract(values, round(low)), alpha=255 / (high - low))  # a third of `addWeighted`
+def _rise(values: GrayImage | FineImage, low: float, high: float, moves: GrayImage) -> GrayImage:
+    """0 up to `low`, 255 from `high` on, straight between; both `MOVES_LENIENT` times as high where something moves."""
+    rise = cv2.convertScaleAbs(cv2.subtract(values, round(low)), alpha=255 / (high - low))  # a third of `addWeighted`
+    low, high = MOVES_LENIENT * low, MOVES_LENIENT * high
+    later = cv2.convertScaleAbs(cv2.subtract(values, round(low)), alpha=255 / (high - low))
+    return cv2.copyTo(later, moves, rise)

@@ -91,7 +91,8 @@ class Perceiver:
         `face_model`: face_landmarker.task. `wide_person_model`: selfie_segmentation_landscape.tflite, for wide frames.
         `square_person_model`: selfie_segmentation.tflite, for all others. With `max_faces` of 1 MediaPipe smooths
         landmarks by itself, above it does not. network: follows faces that were found, at half the work; without it
-        MediaPipe does. detector: while faces are followed, MediaPipe looks for others only where it sees one.
+        MediaPipe does. detector: where nobody is known, and for others while faces are followed, MediaPipe looks only
+        where it sees one.
         Raises `ModelFileError`.
         """
         self._network = network
@@ -281,6 +282,8 @@ class Perceiver:
         if view is None:
             view = _View(0, 0, rgb.shape[1], rgb.shape[0])
         part = _part(rgb, view)
+        if not self._known and self._detector is not None and len(self._detector.run(part)) == 0:
+            return ()
         scale = VIEW_MAX_PX / max(view.width, view.height)
         if scale < 1:
             size = (max(1, round(view.width * scale)), max(1, round(view.height * scale)))

@@ -169,6 +169,23 @@ def test_a_face_that_goes_is_lost_at_once_and_one_that_comes_is_found(following:
     assert following(Frame(wall, 1.0, 0.0, 9)).faces == ()
 
 
+def test_in_an_empty_room_mediapipe_has_nothing_to_do_until_somebody_comes(
+    following: Perceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall = np.asarray(cv2.resize(PORTRAIT[:60, 300:380], (512, 512)), np.uint8)
+    looks: list[int] = []
+    detect = following._detect
+
+    def counted(*given: Any) -> Any:
+        looks.append(len(looks))
+        return detect(*given)
+
+    monkeypatch.setattr(following, "_detect", counted)
+    counts = [len(following(Frame(wall, n / 30, 0.0, n)).faces) for n in range(8)]
+    assert counts == [0] * 8 and not looks
+    assert len(following(Frame(PORTRAIT, 8 / 30, 0.0, 8)).faces) == 1, "at once"
+
+
 def test_a_second_face_is_found_while_the_first_is_followed(
     following: Perceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from engines.compiled import keep, kept
 from engines.engine import Port, check_generator, check_picture, thread_count
-from engines.openvino_graph import openvino, with_u8_ends
+from engines.openvino_graph import openvino, openvino_core, with_u8_ends
 from engines.openvino_landmarks import rearranged
 from engines.processor import processor
 from realtime.errors import EngineError
@@ -38,7 +38,7 @@ _LANDMARKS = "face-landmarks.openvino"
 
 def precisions() -> tuple[str, ...]:
     """What it can compute with on this machine, fastest first; raises `ImportError` where it is not installed."""
-    native = "BF16" in openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    native = "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return ("bf16", "fp32") if native else ("fp32",)
 
 
@@ -51,7 +51,7 @@ class OpenVinoEngine:
         self.precision = precision
         self.size = size
         try:
-            core = openvino().Core()
+            core = openvino_core()
             network = core.read_model(model)
             self.channels = check_generator(model, _ports(network.inputs), _ports(network.outputs), size)
             network.reshape([1, 3, size.height, size.width])
@@ -111,8 +111,8 @@ class LandmarkNetwork:
         self._given = [self._request.get_output_tensor(number) for number in range(2)]
 
     def _read(self, task: Path) -> Any:
-        with zipfile.ZipFile(task) as archive, tempfile.TemporaryDirectory(prefix="livetoon-") as folder:
-            network = openvino().Core().read_model(archive.extract("face_landmarks_detector.tflite", folder))
+        with zipfile.ZipFile(task) as archive, tempfile.TemporaryDirectory(prefix="livetoon-", ignore_cleanup_errors=True) as folder:
+            network = openvino_core().read_model(archive.extract("face_landmarks_detector.tflite", folder))
             network.reshape([1, self.side, self.side, 3])
             return rearranged(network, Path(folder))
 
@@ -134,7 +134,7 @@ def compiled_once(name: str, made_from: str, read: Callable[[], Any]) -> Any:
 
     made_from: what it depends on, beside OpenVINO and the processor. Raises what `read` raises, and `RuntimeError`.
     """
-    core = openvino().Core()
+    core = openvino_core()
     hints = _hints("f32", threads=1)
     made_from = f"{made_from} openvino {openvino().get_version()} {processor()} {hints}"
     if (network := kept(name, made_from)) is not None:

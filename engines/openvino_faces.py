@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.openvino_cpu import compiled_once
-from engines.openvino_graph import openvino
+from engines.openvino_graph import openvino, openvino_core
 from realtime.errors import EngineError
 from realtime.types import RgbImage
 
@@ -64,10 +64,10 @@ def _read(content: bytes) -> Any:
     """The network, of a u8 picture."""
     import openvino.opset13 as ops
 
-    with TemporaryDirectory(prefix="livetoon-") as folder:
+    with TemporaryDirectory(prefix="livetoon-", ignore_cleanup_errors=True) as folder:  # Windows keeps it mapped
         file = Path(folder) / "face_detector.tflite"
         file.write_bytes(content)
-        network = openvino().Core().read_model(file)
+        network = openvino_core().read_model(file)
     network.reshape([1, SIDE, SIDE, 3])
     picture = ops.parameter([1, SIDE, SIDE, 3], np.uint8)
     levels = ops.subtract(ops.divide(ops.convert(picture, "f32"), np.float32(127.5)), np.float32(1))

@@ -8,6 +8,7 @@ their structure and rearranged, so that nothing is left to do at full resolution
 from __future__ import annotations
 
 import sys
+import threading
 from functools import cache
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 
 _PIXELS = 4  # that a convolution gives as channels: 2x2
 _BY_CHANNEL = {"Add", "Subtract", "Multiply", "Maximum", "Minimum", "Clamp", "Sigmoid", "Relu"}
+_one_core = threading.Lock()
 
 
 @cache
@@ -28,6 +30,21 @@ def openvino() -> Any:
     import openvino
 
     return openvino
+
+
+def openvino_core() -> Any:
+    """OpenVINO's one core of this process, never given up; raises `ImportError` where OpenVINO is not installed.
+
+    With a core goes the memory that it had the thread take signals on, and cores that are not given up in the reverse
+    order leave that memory in place though it is freed: the next Ctrl-C ends in a crash.
+    """
+    with _one_core:
+        return _core()
+
+
+@cache
+def _core() -> Any:
+    return openvino().Core()
 
 
 def with_u8_ends(network: Any) -> Any:

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from engines.openvino_graph import openvino
+from engines.openvino_graph import openvino, openvino_core
 
 _READ = 2  # of its outputs: landmarks, sure of a face
 
@@ -46,7 +46,7 @@ def _with_direct_convolutions(network: Any, folder: Path) -> Any:
             if about is None:
                 about = ElementTree.SubElement(layer, "rt_info")
             ElementTree.SubElement(about, "attribute", name="primitives_priority", version="0", value=f"cpu:{kernel}")
-    return openvino().Core().read_model(ElementTree.tostring(written), weights.read_bytes())
+    return openvino_core().read_model(ElementTree.tostring(written), weights.read_bytes())
 
 
 def _direct_kernel(node: Any) -> str | None:

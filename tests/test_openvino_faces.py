@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -108,3 +110,24 @@ def test_a_damaged_file_and_one_without_the_detector_are_named(tmp_path: Path) -
         archive.writestr("another.tflite", b"")
     with pytest.raises(EngineError, match=r"some\.task"):
         FaceDetector(task)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals to threads")
+def test_ctrl_c_is_heard_after_networks_were_given_up_in_any_order() -> None:
+    script = """
+import gc, os, signal, sys
+from pathlib import Path
+from engines.openvino_faces import FaceDetector
+opened = [FaceDetector(Path(sys.argv[1])) for _ in range(3)]
+while opened:
+    opened.pop(0)
+    gc.collect()
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    signal.pause()
+except KeyboardInterrupt:
+    print("heard")
+"""
+    root = Path(openvino_faces.__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", script, TASK], cwd=root, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr

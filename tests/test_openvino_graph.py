@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from engines.openvino_cpu import OpenVinoEngine
-from engines.openvino_graph import openvino, with_u8_ends
+from engines.openvino_graph import openvino_core, with_u8_ends
 from engines.verify import Trial, check_engine
 from realtime.types import Size
 
@@ -82,7 +82,7 @@ def test_ends_are_rearranged_where_that_is_the_same_network(
     tmp_path: Path, changed: dict[str, float], taken: tuple[int, ...], given: tuple[int, ...]
 ) -> None:
     model = write_network(tmp_path / "network.onnx", **changed)  # type: ignore[arg-type]
-    network = openvino().Core().read_model(model)
+    network = openvino_core().read_model(model)
     network.reshape([1, 3, SIZE.height, SIZE.width])
     ends = with_u8_ends(network)
     assert (tuple(ends.input(0).get_shape()), tuple(ends.output(0).get_shape())) == (taken, given)
@@ -94,7 +94,7 @@ def test_ends_are_rearranged_where_that_is_the_same_network(
 def test_the_shipped_generators_are_rearranged() -> None:
     models = Path(__file__).parent.parent / "engines" / "models"
     for model in models.glob("webtoon-*.onnx"):
-        network = openvino().Core().read_model(model)
+        network = openvino_core().read_model(model)
         network.reshape([1, 3, 256, 256])
         ends = with_u8_ends(network)
         assert tuple(ends.input(0).get_shape()) == (1, 256, 128, 6), model.name

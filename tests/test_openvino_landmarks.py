@@ -12,7 +12,7 @@ import pytest
 from skimage.data import astronaut
 
 from engines.assets import model_file
-from engines.openvino_graph import openvino
+from engines.openvino_graph import openvino_core
 from engines.openvino_landmarks import rearranged
 
 SQUARE = cv2.resize(astronaut()[20:220, 120:320], (256, 256))
@@ -21,14 +21,14 @@ SQUARE = cv2.resize(astronaut()[20:220, 120:320], (256, 256))
 @pytest.fixture
 def as_read(tmp_path: Path) -> Any:
     with zipfile.ZipFile(model_file("face_landmarker.task")) as archive:
-        network = openvino().Core().read_model(archive.extract("face_landmarks_detector.tflite", tmp_path))
+        network = openvino_core().read_model(archive.extract("face_landmarks_detector.tflite", tmp_path))
     network.reshape([1, 256, 256, 3])
     return network
 
 
 def outputs(network: Any, taken: Any) -> list[Any]:
     exact = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
-    return list(openvino().Core().compile_model(network, "CPU", exact)([taken]).values())
+    return list(openvino_core().compile_model(network, "CPU", exact)([taken]).values())
 
 
 def test_planes_of_levels_give_the_landmarks_that_parts_of_one_give(as_read: Any, tmp_path: Path) -> None:

@@ -111,7 +111,10 @@ class LandmarkNetwork:
         self._given = [self._request.get_output_tensor(number) for number in range(2)]
 
     def _read(self, task: Path) -> Any:
-        with zipfile.ZipFile(task) as archive, tempfile.TemporaryDirectory(prefix="livetoon-", ignore_cleanup_errors=True) as folder:
+        with (
+            zipfile.ZipFile(task) as archive,
+            tempfile.TemporaryDirectory(prefix="livetoon-", ignore_cleanup_errors=True) as folder,  # Windows maps files
+        ):
             network = openvino_core().read_model(archive.extract("face_landmarks_detector.tflite", folder))
             network.reshape([1, self.side, self.side, 3])
             return rearranged(network, Path(folder))

@@ -64,7 +64,7 @@ def _read(content: bytes) -> Any:
     """The network, of a u8 picture."""
     import openvino.opset13 as ops
 
-    with TemporaryDirectory(prefix="livetoon-", ignore_cleanup_errors=True) as folder:  # Windows keeps it mapped
+    with TemporaryDirectory(prefix="livetoon-", ignore_cleanup_errors=True) as folder:  # Windows maps it
         file = Path(folder) / "face_detector.tflite"
         file.write_bytes(content)
         network = openvino_core().read_model(file)

@@ -27,9 +27,10 @@ from engines.select import open_engine
 from realtime.compose import Compose
 from realtime.crop import CROP_PX
 from realtime.filter import Filter
+from realtime.governor import STEPS
 from realtime.ink import Ink
 from realtime.perceive import Perceiver
-from realtime.redraw import FACE_EVERY_S, ROOM_EVERY_S, Effort
+from realtime.redraw import Effort
 from realtime.settings import Background, Look
 from realtime.stats import Stats
 from realtime.steady import Steady
@@ -143,7 +144,7 @@ class Studio:
                 self._open(style.background, generator_size(size)),
                 self._open(style.face, Size(CROP_PX, CROP_PX)),
                 with_strength(style.finish, Look().strength),
-                effort=Effort() if "layers" in without else Effort(ROOM_EVERY_S, FACE_EVERY_S),
+                effort=Effort() if "layers" in without else replace(STEPS[0].effort),
             ),
             Ink(style.touch_up),
             Compose(background, mirror=False),

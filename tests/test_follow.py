@@ -122,15 +122,20 @@ def without_detector(network: LandmarkNetwork) -> Iterator[Perceiver]:
 
 def whole_looks(perceiver: Perceiver, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows with every look of MediaPipe's whole landmarker."""
-    looks: list[int] = []
-    found = perceiver._faces_in
+    return calls_of(perceiver, "_faces_in", monkeypatch)
+
+
+def calls_of(perceiver: Perceiver, method: str, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows with every call."""
+    calls: list[int] = []
+    called = getattr(perceiver, method)
 
     def counted(*given: Any) -> Any:
-        looks.append(len(looks))
-        return found(*given)
+        calls.append(len(calls))
+        return called(*given)
 
-    monkeypatch.setattr(perceiver, "_faces_in", counted)
-    return looks
+    monkeypatch.setattr(perceiver, method, counted)
+    return calls
 
 
 def moved(x: int) -> NDArray[np.uint8]:
@@ -173,14 +178,7 @@ def test_in_an_empty_room_mediapipe_has_nothing_to_do_until_somebody_comes(
     following: Perceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wall = np.asarray(cv2.resize(PORTRAIT[:60, 300:380], (512, 512)), np.uint8)
-    looks: list[int] = []
-    detect = following._detect
-
-    def counted(*given: Any) -> Any:
-        looks.append(len(looks))
-        return detect(*given)
-
-    monkeypatch.setattr(following, "_detect", counted)
+    looks = calls_of(following, "_detect", monkeypatch)
     counts = [len(following(Frame(wall, n / 30, 0.0, n)).faces) for n in range(8)]
     assert counts == [0] * 8 and not looks
     assert len(following(Frame(PORTRAIT, 8 / 30, 0.0, 8)).faces) == 1, "at once"

@@ -170,8 +170,9 @@ class Perceiver:
     def _others_in(self, rgb: RgbImage, view: _View | None, known: tuple[Face, ...], clock_ms: int) -> tuple[Face, ...]:
         """The faces in the view where the detector, a fifth of the work, sees one there that is not known."""
         if self._detector is not None:
-            part, (x, y) = (rgb, (0, 0)) if view is None else (_part(rgb, view), (view.x, view.y))
-            if not _shows_another(self._detector.run(part) + np.array([x, y, 0], np.float32), known):
+            seen = view or _whole(rgb)
+            boxes = self._detector.run(_part(rgb, seen)) + np.array([seen.x, seen.y, 0], np.float32)
+            if not _shows_another(boxes, known):
                 return ()
         return self._faces_in(rgb, view, clock_ms)
 
@@ -279,8 +280,7 @@ class Perceiver:
         return ()
 
     def _faces_in(self, rgb: RgbImage, view: _View | None, clock_ms: int) -> tuple[Face, ...]:
-        if view is None:
-            view = _View(0, 0, rgb.shape[1], rgb.shape[0])
+        view = view or _whole(rgb)
         part = _part(rgb, view)
         if not self._known and self._detector is not None and len(self._detector.run(part)) == 0:
             return ()
@@ -419,6 +419,10 @@ def _shows_another(boxes: NDArray[np.float32], known: Sequence[Face]) -> bool:
     middles = np.array([_centre(face) for face in known])
     away = np.linalg.norm(boxes[:, None, :2] - middles, axis=2).min(axis=1)
     return bool((away > SAME * boxes[:, 2]).any())
+
+
+def _whole(rgb: RgbImage) -> _View:
+    return _View(0, 0, rgb.shape[1], rgb.shape[0])
 
 
 def _part(rgb: RgbImage, view: _View) -> RgbImage:
